@@ -1,0 +1,49 @@
+"""odeopt: neural-network optimizers as ODE integrators.
+
+An optimizer is a formula: a flow (a vector field with its Lyapunov function), a scheme (one step of it) and a controller
+(is the step accepted, and what is the next one). The same text is read by NumPy, by SymPy and by a tracer that compiles
+kernels for thousands of starts.
+
+>>> import odeopt as oo
+>>> oo.solve(oo.objectives.PolyThree(), oo.methods.lc_gd(), [0.4, -0.7], gtol=1e-6)      # doctest: +SKIP
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_MODULES = ("controllers", "flows", "methods", "objectives", "plot", "schemes", "studies", "verify")
+_NAMES = {"Method": "methods", "Solution": "solution", "Ensemble": "solution", "Trace": "solution", "Status": "status",
+          "solve": "solve", "solve_many": "solve", "FormulaError": "language", "State": "language", "iterate": "language",
+          "linear_solve": "language", "put": "language", "sigmoid": "language", "where": "language",
+          "Flow": "flows", "Scheme": "schemes", "Step": "schemes", "Controller": "controllers", "Landscape": "objectives"}
+
+__all__ = [*_MODULES, *_NAMES]
+
+if TYPE_CHECKING:
+    from odeopt import controllers, flows, methods, objectives, plot, schemes, studies, verify
+    from odeopt.controllers import Controller
+    from odeopt.flows import Flow
+    from odeopt.language import FormulaError, State, iterate, linear_solve, put, sigmoid, where
+    from odeopt.methods import Method
+    from odeopt.objectives import Landscape
+    from odeopt.schemes import Scheme, Step
+    from odeopt.solution import Ensemble, Solution, Trace
+    from odeopt.solve import solve, solve_many
+    from odeopt.status import Status
+
+
+def __getattr__(name: str) -> Any:
+    """Modules load when they are first used: `import odeopt` costs little more than NumPy."""
+    if name in _MODULES:
+        return importlib.import_module(f"odeopt.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"odeopt.{_NAMES[name]}"), name)
+        globals()[name] = value                             # `solve` is also a module's name: the function stays
+        return value
+    raise AttributeError(f"module 'odeopt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""From recorded formulas to SymPy expressions and machine code. Knows nothing of any flow."""

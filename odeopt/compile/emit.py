@@ -1,0 +1,86 @@
+"""Text of a recorded graph: one assignment a node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from odeopt.compile.tracer import Graph, Number
+from odeopt.language import sigmoid
+
+KERNEL = {
+    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}",
+    "lt": "{} < {}", "le": "{} <= {}", "gt": "{} > {}", "ge": "{} >= {}", "eq": "{} == {}", "ne": "{} != {}",
+    "and": "{} & {}", "or": "{} | {}", "not": "not {}", "select": "select({}, {}, {})",
+    "sqrt": "math.sqrt({})", "abs": "abs({})", "sin": "math.sin({})", "cos": "math.cos({})",
+    "exp": "vexp({})", "log": "vlog({})", "tanh": "vtanh({})", "sigmoid": "vsigmoid({})",
+    # not a number propagates, as in NumPy
+    "min": "select(({0} <= {1}) | ({0} != {0}), {0}, {1})", "max": "select(({0} >= {1}) | ({0} != {0}), {0}, {1})",
+    "sign": "select({0} > 0.0, 1.0, select({0} < 0.0, -1.0, 0.0 * {0}))",
+}
+NUMPY = {**KERNEL, "not": "~{}", "select": "np.where({}, {}, {})", "sqrt": "np.sqrt({})", "abs": "np.abs({})",
+         "sin": "np.sin({})", "cos": "np.cos({})", "exp": "np.exp({})", "log": "np.log({})", "tanh": "np.tanh({})",
+         "sigmoid": "sigmoid({})", "min": "np.minimum({}, {})", "max": "np.maximum({}, {})", "sign": "np.sign({})"}
+VECTOR_MATH = ("exp", "log", "tanh", "sigmoid")
+
+
+class Writer:
+    """Writes the live nodes of a graph as lines; `names` gives the text of inputs and, as it goes, of every node."""
+
+    def __init__(self, names: dict[int, str], texts: dict[str, str] = KERNEL) -> None:
+        self.names, self.texts = names, texts
+        self.lines: list[str] = []
+        self.operations: set[str] = set()
+
+    def text(self, a: Any) -> str:
+        if isinstance(a, Number):
+            return self.names[a.index]
+        if isinstance(a, float) and (a != a or a in (float("inf"), float("-inf"))):
+            return {"inf": "math.inf", "-inf": "(-math.inf)", "nan": "math.nan"}[repr(a)]
+        return f"({a!r})" if isinstance(a, float) and a < 0 else repr(a)
+
+    def write(self, nodes: Sequence[Number], live: set[int], pad: str) -> None:
+        for node in nodes:
+            if node.index not in live or node.index in self.names:
+                continue
+            if node.op == "loop":
+                self._loop(node.arguments[0], live, pad)
+                self.names[node.index] = ""
+                continue
+            if node.op == "result":
+                loop, k = node.arguments[0].arguments[0], node.arguments[1]
+                self.names[node.index] = self.names[loop.carried[k].index] if k < len(loop.carried) else f"done{loop.head.index}"
+                continue
+            self.operations.add(node.op)
+            self.names[node.index] = f"r{node.index}"
+            self.lines.append(f"{pad}r{node.index} = {self.texts[node.op].format(*map(self.text, node.arguments))}")
+
+    def _loop(self, loop: Any, live: set[int], pad: str) -> None:
+        done, inner = f"done{loop.head.index}", pad + "    "
+        for carried, initial in zip(loop.carried, loop.initial, strict=True):
+            self.names[carried.index] = f"c{carried.index}"
+            self.lines.append(f"{pad}c{carried.index} = {self.text(initial)}")
+        self.lines += [f"{pad}{done} = False", f"{pad}for _ in range({loop.most}):"]
+        head = loop.head.graph
+        self.write(loop.nodes, head.live([a for a in [*loop.following, loop.done] if isinstance(a, Number)]), inner)
+        after = [(f"c{c.index}", self.text(f)) for c, f in zip(loop.carried, loop.following, strict=True)]
+        for name, value in after:                           # all new values first: they may use each other's old ones
+            self.lines.append(f"{inner}n{name} = {value}")
+        for name, _ in after:
+            self.lines.append(f"{inner}{name} = n{name}")
+        self.lines += [f"{inner}{done} = {self.text(loop.done)}", f"{inner}if {done}:", f"{inner}    break"]
+
+
+def numpy_function(graph: Graph, inputs: Sequence[Number], outputs: Sequence) -> Callable:
+    """A recorded graph without loops as a function of arrays, one for each input; returns a tuple."""
+    writer = Writer({a.index: f"a{k}" for k, a in enumerate(inputs)}, NUMPY)
+    writer.write(graph.nodes, graph.live(outputs), "    ")
+    arguments = ", ".join(f"a{k}" for k in range(len(inputs)))
+    text = "\n".join([f"def function({arguments}):", *writer.lines,
+                      "    return (" + "".join(f"{writer.text(a)}, " for a in outputs) + ")"])
+    namespace: dict[str, Any] = {"np": np, "math": math, "sigmoid": sigmoid}
+    exec(compile(text, "<recorded formula>", "exec"), namespace)
+    return namespace["function"]

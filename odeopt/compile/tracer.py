@@ -1,0 +1,387 @@
+"""Numbers that record what happens to them.
+
+A formula called with recorded numbers leaves a `Graph`: a list of operations in which equal operations are one node
+(value numbering), so that common subexpressions cost nothing. No source is inspected: lambdas, notebooks and closures
+work. Emitters write a graph as kernel text; `symbolic` reads it as SymPy expressions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from odeopt.language import FormulaError, leaves, rebuilt
+
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+LOGICAL = ("and", "or", "not")
+_COMMUTATIVE = ("add", "mul", "eq", "ne", "and", "or")
+
+# ufunc -> operation; the operations' texts are the emitters' business
+_UFUNCS = {
+    np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div", np.negative: "neg",
+    np.less: "lt", np.less_equal: "le", np.greater: "gt", np.greater_equal: "ge", np.equal: "eq", np.not_equal: "ne",
+    np.logical_and: "and", np.logical_or: "or", np.logical_not: "not",
+    np.bitwise_and: "and", np.bitwise_or: "or", np.invert: "not",
+    np.sqrt: "sqrt", np.abs: "abs", np.sign: "sign", np.exp: "exp", np.log: "log", np.tanh: "tanh",
+    np.sin: "sin", np.cos: "cos", np.minimum: "min", np.maximum: "max",
+}
+_FOLD: dict[str, Callable] = {op: ufunc for ufunc, op in _UFUNCS.items() if ufunc not in (np.bitwise_and, np.bitwise_or)}
+_FOLD |= {"select": lambda c, a, b: a if c else b, "not": lambda a: not a,
+          "sigmoid": lambda a: 1.0/(1.0 + math.exp(-a)) if a >= 0 else math.exp(a)/(1.0 + math.exp(a))}
+
+
+class Graph:
+    """The recorded operations of one function, in order."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Number] = []
+        self._numbered: dict[tuple, Number] = {}
+        self._count = 0
+
+    def input(self, name: str) -> Number:
+        """A number given from outside."""
+        return self._node("input", (name,))
+
+    def operation(self, op: str, *arguments: Any) -> Any:
+        """The number that `op` gives; constants are folded, equal operations are one node."""
+        arguments = tuple(_constant(a) for a in arguments)
+        if not any(isinstance(a, Number) for a in arguments):
+            with np.errstate(all="ignore"):
+                return _constant(_FOLD[op](*arguments))
+        if op in _COMMUTATIVE:
+            arguments = tuple(sorted(arguments, key=_order))
+        if op == "select" and arguments[1] is arguments[2]:
+            return arguments[1]
+        if op in ("and", "or") and isinstance(arguments[0], bool):        # constants sort first
+            return arguments[1] if arguments[0] == (op == "and") else arguments[0]
+        return self._node(op, arguments)
+
+    def _node(self, op: str, arguments: tuple) -> Number:
+        key = (op, *((type(a), repr(a)) if not isinstance(a, Number) else a.index for a in arguments))
+        if key not in self._numbered:
+            self._numbered[key] = self._append(op, arguments)
+        return self._numbered[key]
+
+    def _append(self, op: str, arguments: tuple) -> Number:
+        node = Number(self, op, arguments, self._count)
+        self._count += 1
+        self.nodes.append(node)
+        return node
+
+    def iterate(self, body: Callable, start: tuple, most: int) -> tuple:
+        """The recorded form of `language.iterate`: unrolled and masked up to 4 rounds, a loop above."""
+        from odeopt.language import where
+        if most <= 4:
+            values, done = start, False
+            for k in range(most):
+                *new, stop = body(*values)
+                values, done = (tuple(new), stop) if k == 0 else (where(done, values, tuple(new)), done | stop)
+            return (*values, done)
+        return Loop(self, body, start, most).results
+
+    def live(self, roots: Sequence) -> set[int]:
+        """Indices of the nodes that `roots` need."""
+        needed: set[int] = set()
+        stack = [r for r in roots if isinstance(r, Number)]
+        while stack:
+            node = stack.pop()
+            if node.index not in needed:
+                needed.add(node.index)
+                stack += [a for a in node.needs() if isinstance(a, Number)]
+        return needed
+
+
+class Loop:
+    """An early-exit loop: `carried` numbers enter a round as such and leave it as `following`."""
+
+    def __init__(self, graph: Graph, body: Callable, start: tuple, most: int) -> None:
+        self.most = most
+        self.initial = [_constant(a) for a in leaves(start)]
+        outer, numbered = graph.nodes, graph._numbered
+        graph.nodes, graph._numbered = [], dict(numbered)
+        try:
+            self.carried = [graph._append("carried", ()) for _ in self.initial]
+            *new, self.done = body(*rebuilt(start, self.carried))
+            self.following = [_constant(a) for a in leaves(tuple(new))]
+            self.nodes = graph.nodes
+        finally:
+            graph.nodes, graph._numbered = outer, numbered
+        if len(self.following) != len(self.initial):
+            raise FormulaError(f"iterate: the body took {len(self.initial)} numbers and returned {len(self.following)}")
+        self.head = graph._append("loop", (self,))
+        *values, done = [graph._append("result", (self.head, k)) for k in range(len(self.initial) + 1)]
+        self.results = (*rebuilt(start, values), done)
+
+
+class Number:
+    """A recorded number (or truth value)."""
+
+    __array_priority__ = 100
+    __slots__ = ("arguments", "graph", "index", "op")
+
+    def __init__(self, graph: Graph, op: str, arguments: tuple, index: int) -> None:
+        self.graph, self.op, self.arguments, self.index = graph, op, arguments, index
+
+    def needs(self) -> list:
+        """What must be computed before this number."""
+        if self.op != "loop":
+            return [a for a in self.arguments if isinstance(a, Number)]
+        loop = self.arguments[0]
+        inner = {n.index for n in loop.nodes}
+        outer = [a for n in loop.nodes for a in n.needs() if a.index not in inner]
+        return loop.initial + outer + [a for a in [*loop.following, loop.done]
+                                       if isinstance(a, Number) and a.index not in inner]
+
+    def _with(self, op: str, *arguments: Any) -> Any:
+        if any(isinstance(a, (Vector, np.ndarray)) and np.ndim(a) for a in arguments) or not all(map(_recordable, arguments)):
+            return NotImplemented
+        return self.graph.operation(op, *arguments)
+
+    def __add__(self, other): return self._with("add", self, other)
+    def __radd__(self, other): return self._with("add", other, self)
+    def __sub__(self, other): return self._with("sub", self, other)
+    def __rsub__(self, other): return self._with("sub", other, self)
+    def __mul__(self, other): return self._with("mul", self, other)
+    def __rmul__(self, other): return self._with("mul", other, self)
+    def __truediv__(self, other): return self._with("div", self, other)
+    def __rtruediv__(self, other): return self._with("div", other, self)
+    def __neg__(self): return self._with("neg", self)
+    def __pos__(self): return self
+    def __abs__(self): return self._with("abs", self)
+    def __lt__(self, other): return self._with("lt", self, other)
+    def __le__(self, other): return self._with("le", self, other)
+    def __gt__(self, other): return self._with("gt", self, other)
+    def __ge__(self, other): return self._with("ge", self, other)
+    def __eq__(self, other): return self._with("eq", self, other)
+    def __ne__(self, other): return self._with("ne", self, other)
+    def __and__(self, other): return self._with("and", self, other)
+    __rand__ = __and__
+    def __or__(self, other): return self._with("or", self, other)
+    __ror__ = __or__
+    def __invert__(self): return self._with("not", self)
+    def __hash__(self): return self.index
+    def __pow__(self, n): return _power(self, n)
+
+    def sigmoid(self): return self._with("sigmoid", self)
+
+    def __bool__(self):
+        raise FormulaError("a formula may not branch on a value: write np.where(condition, a, b)")
+
+    def __float__(self):
+        raise FormulaError("a recorded number has no value yet: use NumPy's functions (np.exp, np.sqrt, ...) in place "
+                           "of the math module's, float() or int()")
+
+    __int__ = __index__ = __float__
+
+    def __iter__(self):
+        raise FormulaError("a number of the formula was used as a vector")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        return _ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function, types, arguments, options):
+        return _array_function(function, arguments, options)
+
+
+class Vector:
+    """A vector of recorded numbers: its coordinates, unrolled."""
+
+    __array_priority__ = 200
+    __slots__ = ("coordinates",)
+
+    def __init__(self, coordinates: Sequence) -> None:
+        object.__setattr__(self, "coordinates", tuple(coordinates))
+
+    def like(self, coordinates: Sequence) -> Vector:
+        return Vector(coordinates)
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (len(self.coordinates),)
+
+    @property
+    def size(self) -> int:
+        return len(self.coordinates)
+
+    ndim = 1
+
+    def __len__(self) -> int: return len(self.coordinates)
+    def __iter__(self) -> Iterator: return iter(self.coordinates)
+
+    def __getitem__(self, i):
+        part = self.coordinates[i]
+        return Vector(part) if isinstance(i, slice) else part
+
+    def __setitem__(self, i, value):
+        raise FormulaError("a formula may not change its arguments: use oo.put(x, i, a)")
+
+    def __add__(self, other): return _each(np.add, self, other)
+    def __radd__(self, other): return _each(np.add, other, self)
+    def __sub__(self, other): return _each(np.subtract, self, other)
+    def __rsub__(self, other): return _each(np.subtract, other, self)
+    def __mul__(self, other): return _each(np.multiply, self, other)
+    def __rmul__(self, other): return _each(np.multiply, other, self)
+    def __truediv__(self, other): return _each(np.divide, self, other)
+    def __rtruediv__(self, other): return _each(np.divide, other, self)
+    def __neg__(self): return _each(np.negative, self)
+    def __pos__(self): return self
+    def __abs__(self): return _each(np.abs, self)
+    def __lt__(self, other): return _each(np.less, self, other)
+    def __le__(self, other): return _each(np.less_equal, self, other)
+    def __gt__(self, other): return _each(np.greater, self, other)
+    def __ge__(self, other): return _each(np.greater_equal, self, other)
+    def __eq__(self, other): return _each(np.equal, self, other)
+    def __ne__(self, other): return _each(np.not_equal, self, other)
+    def __and__(self, other): return _each(np.logical_and, self, other)
+    def __or__(self, other): return _each(np.logical_or, self, other)
+    def __invert__(self): return _each(np.logical_not, self)
+    def __pow__(self, n): return Vector([_power(c, n) for c in self.coordinates])
+    __hash__ = None
+
+    def __matmul__(self, other):
+        if isinstance(other, np.ndarray) and other.ndim == 2:
+            return Vector([self @ column for column in other.T])
+        _check_length("@", self, other)
+        return _total([a*b for a, b in zip(self, other, strict=True)])
+
+    def __rmatmul__(self, other):
+        if isinstance(other, np.ndarray) and other.ndim == 2:
+            return Vector([row @ self for row in other])
+        return self @ other
+
+    def sum(self): return _total(self.coordinates)
+    def copy(self): return self
+    def sigmoid(self): return Vector([c.sigmoid() for c in self.coordinates])
+
+    def __bool__(self):
+        raise FormulaError("a formula may not branch on a value: write np.where(condition, a, b)")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        return _ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function, types, arguments, options):
+        return _array_function(function, arguments, options)
+
+
+def _constant(a: Any) -> Any:
+    if isinstance(a, Number):
+        return a
+    if isinstance(a, (bool, np.bool_)):
+        return bool(a)
+    if isinstance(a, np.ndarray) and a.ndim == 0:
+        return _constant(a[()])
+    return float(a)
+
+
+def _recordable(a: Any) -> bool:
+    return isinstance(a, (Number, bool, int, float, np.number, np.bool_)) or (isinstance(a, np.ndarray) and a.ndim == 0)
+
+
+def _order(a: Any) -> tuple:
+    return (1, a.index, "") if isinstance(a, Number) else (0, 0, repr(a))
+
+
+def _power(a: Any, n: Any) -> Any:
+    """Integer powers are products (squaring), so that every reader rounds alike; others are exp(n log a)."""
+    if isinstance(n, (float, np.floating)) and float(n).is_integer():
+        n = int(n)
+    if isinstance(n, (int, np.integer)):
+        if n < 0:
+            return 1.0/_power(a, -n)
+        result = None
+        while n:
+            if n & 1:
+                result = a if result is None else result*a
+            a, n = a*a if n > 1 else a, n >> 1
+        return 1.0 if result is None else result
+    if isinstance(n, float) and n == 0.5:
+        return np.sqrt(a)
+    return np.exp(n*np.log(a))
+
+
+def _check_length(name: str, *arguments: Any) -> int:
+    lengths = {len(a) for a in arguments if np.ndim(a)}
+    if len(lengths) > 1:
+        raise FormulaError(f"{name}: vectors of lengths {sorted(lengths)} do not go together")
+    return lengths.pop()
+
+
+def _each(function: Callable, *arguments: Any) -> Any:
+    if any(getattr(a, "__array_ufunc__", True) is None for a in arguments):
+        return NotImplemented
+    n = _check_length(function.__name__, *arguments)
+    return Vector([function(*(a[i] if np.ndim(a) else a for a in arguments)) for i in range(n)])
+
+
+def _total(terms: Sequence) -> Any:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
+    if any(getattr(a, "__array_ufunc__", True) is None for a in inputs):
+        return NotImplemented
+    if method != "__call__" or options:
+        raise FormulaError(f"np.{ufunc.__name__} with {method if method != '__call__' else sorted(options)} "
+                           "cannot be read; write the plain elementwise call")
+    if ufunc is np.matmul:
+        a, b = inputs
+        return b.__rmatmul__(a) if isinstance(b, Vector) else a @ b
+    if any(isinstance(a, Vector) or (isinstance(a, np.ndarray) and a.ndim) for a in inputs):
+        return _each(ufunc, *inputs)
+    if ufunc is np.square:
+        return inputs[0]*inputs[0]
+    if ufunc is np.power:
+        return _power(*inputs)
+    if ufunc not in _UFUNCS:
+        known = ", ".join(sorted(u.__name__ for u in _UFUNCS))
+        raise FormulaError(f"np.{ufunc.__name__} cannot be read. Known: {known}. "
+                           'For other functions set backend = "numpy" on the class.')
+    graph = next(a.graph for a in inputs if isinstance(a, Number))
+    return graph.operation(_UFUNCS[ufunc], *inputs)
+
+
+def _array_function(function: Callable, arguments: tuple, options: dict) -> Any:
+    if options:
+        raise FormulaError(f"np.{function.__name__} with {sorted(options)} cannot be read")
+    if function is np.where and len(arguments) == 3:
+        if any(np.ndim(a) for a in arguments):
+            return _each(_where_numbers, *arguments)
+        return _where_numbers(*arguments)
+    vector = arguments[0] if arguments else None
+    if isinstance(vector, Vector):
+        if function is np.sum:
+            return vector.sum()
+        if function in (np.dot, np.vdot, np.inner):
+            return vector @ arguments[1]
+        if function is np.linalg.norm and len(arguments) == 1:
+            return np.sqrt(vector @ vector)
+        if function is np.zeros_like:
+            return Vector([0.0]*len(vector))
+        if function is np.ones_like:
+            return Vector([1.0]*len(vector))
+        if function in (np.max, np.min):
+            pair = np.maximum if function is np.max else np.minimum
+            result = vector[0]
+            for c in vector.coordinates[1:]:
+                result = pair(result, c)
+            return result
+        if function is np.ndim:
+            return 1
+        if function is np.shape:
+            return vector.shape
+    if function in (np.ndim, np.shape) and isinstance(vector, Number):
+        return 0 if function is np.ndim else ()
+    raise FormulaError(f"np.{function.__name__} cannot be read; known: np.where, np.sum, np.dot, np.linalg.norm, np.max, "
+                       'np.min and elementwise functions. For others set backend = "numpy" on the class.')
+
+
+def _where_numbers(condition: Any, a: Any, b: Any) -> Any:
+    if isinstance(condition, (bool, np.bool_)):
+        return a if condition else b
+    return condition.graph.operation("select", condition, a, b)

@@ -1,0 +1,49 @@
+"""Controllers that do not look at the energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from odeopt.controllers.base import Controller
+
+
+@dataclass(frozen=True)
+class Constant(Controller):
+    """Every trial is accepted, the step stays h0."""
+
+    def control(self, h: Any) -> tuple:
+        return True, h, {}
+
+
+@dataclass(frozen=True)
+class EmbeddedError(Controller):
+    """Accept if |error| <= tol; next step h safety (tol/|error|)^(1/(order + 1)), by at most `grow`.
+
+    With order = 1 and no limit on growth it is the rule of the method ER of Bensaid, Poette and Turpault.
+
+    Parameters
+    ----------
+    tol : float
+        Largest Euclidean norm of the scheme's error estimate.
+    safety : float
+    order : int
+        Order of the lower of the two schemes compared.
+    grow, shrink : float
+        Largest factor by which a step grows, and by which it shrinks where the estimate is not finite.
+    """
+
+    tol: float = 0.01
+    safety: float = 0.9
+    order: int = 1
+    grow: float = 1e10
+    shrink: float = 10.0
+
+    def control(self, h: Any, error: Any) -> tuple:
+        ratio = np.sqrt(error @ error)/self.tol
+        bounded = np.maximum(ratio, 1e-300)                 # an estimate of 0 would make the next step infinite
+        root = np.sqrt(bounded) if self.order == 1 else bounded**(1.0/(self.order + 1))
+        factor = np.minimum(self.safety/root, self.grow)
+        return ratio <= 1.0, h*np.where(ratio < np.inf, factor, 1.0/self.shrink), {}

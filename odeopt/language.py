@@ -1,0 +1,303 @@
+"""The words that formulas are written in, beside NumPy's own.
+
+A formula is a pure Python function of numbers and vectors. Its argument names are its declaration: `ask` calls it with
+what it names and computes nothing else. The same text is read by NumPy (arrays), by SymPy and by the tracer (recorded
+numbers and vectors): whatever differs between readers is a method of the recorded types, so this module imports none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import linecache
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["FormulaError", "Lazy", "State", "ask", "asks", "iterate", "linear_solve", "put", "sigmoid", "where"]
+
+
+class FormulaError(TypeError):
+    """A formula that a reader cannot read: names the formula, the line, what went wrong and the mend."""
+
+
+class Lazy:
+    """A value that is computed when the first formula asks for it, and once."""
+
+    def __init__(self, compute: Callable[[], Any]):
+        self._compute: Callable[[], Any] | None = compute
+
+    def __call__(self) -> Any:
+        if self._compute is not None:
+            self._value = self._compute()
+            self._compute = None
+        return self._value
+
+
+@functools.lru_cache(maxsize=None)
+def _parameter_names(function: Callable) -> tuple[str, ...]:
+    kinds = inspect.signature(function).parameters
+    for name, parameter in kinds.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise FormulaError(f"{function.__qualname__} takes *{name}, but a formula's argument names are its "
+                               "declaration: name each argument")
+    return tuple(kinds)
+
+
+def asks(formula: Callable) -> tuple[str, ...]:
+    """Names that a formula (a function or a bound method) asks for."""
+    declared = getattr(formula, "asks", None)
+    if declared is not None:
+        return declared
+    function = getattr(formula, "__func__", None)
+    return _parameter_names(formula) if function is None else _parameter_names(function)[1:]
+
+
+def ask(formula: Callable, given: Mapping[str, Any]) -> Any:
+    """Call `formula` with what it names among `given`.
+
+    Raises
+    ------
+    FormulaError
+        If it names something that is not given here, or cannot be read (a branch on a recorded value, say).
+    """
+    arguments = []
+    for name in asks(formula):
+        if name not in given:
+            near = difflib.get_close_matches(name, given, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise FormulaError(f"{formula.__qualname__} asks for {name!r}, which is not known here{hint} "
+                               f"Known: {', '.join(sorted(given))}.")
+        value = given[name]
+        arguments.append(value() if isinstance(value, Lazy) else value)
+    try:
+        return formula(*arguments)
+    except FormulaError:
+        raise
+    except _UNREADABLE as error:
+        raise explained(error, formula) from error
+
+
+def collecting(function: Callable[[dict], Any], names: Iterable[str]) -> Callable:
+    """A formula that asks for `names` and hands them to `function` in a dict: for formulas made of other formulas."""
+    declared = tuple(dict.fromkeys(names))
+
+    def formula(*values: Any) -> Any:
+        return function(dict(zip(declared, values, strict=True)))
+    formula.asks = declared                                 # type: ignore[attr-defined]
+    formula.__qualname__ = function.__qualname__
+    return formula
+
+
+_UNREADABLE = (TypeError, ValueError, AttributeError, IndexError, NotImplementedError)
+_MENDS = (
+    ("truth value of an array", "a formula may not branch on a value: write np.where(condition, a, b)"),
+    ("must be real number", "use NumPy's function (np.exp, np.sqrt, ...) in place of the math module's"),
+    ("item assignment", "a formula may not change its arguments: use oo.put(x, i, a)"),
+    ("assignment destination is read-only", "a formula may not change its arguments: use oo.put(x, i, a)"),
+)
+
+
+def explained(error: Exception, formula: Callable) -> FormulaError:
+    """The same error, with the line of the formula at which it arose and the mend."""
+    code = getattr(getattr(formula, "__func__", formula), "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    here = [f for f in frames if code is not None and f.filename == code.co_filename and f.name == code.co_name]
+    where_ = ""
+    if here:
+        text = here[-1].line or linecache.getline(here[-1].filename, here[-1].lineno or 0).strip()
+        where_ = f" at {here[-1].filename}:{here[-1].lineno}\n    {text}\n"
+    mend = next((m for key, m in _MENDS if key in str(error)), "")
+    name = getattr(formula, "__qualname__", repr(formula))
+    return FormulaError(f"{name} cannot be read{where_ or ': '}{type(error).__name__}: {error}"
+                        + (f"\n{mend}" if mend else ""))
+
+
+class State:
+    """The blocks of a flow's state, with the algebra of vectors.
+
+    `z + h*k`, `z @ z`, `z.v`, `z["v"]`, `z.replace(v=...)`. Blocks are vectors like x; scalars are single numbers.
+    """
+
+    __array_ufunc__ = None                      # np.float64*State must reach State.__rmul__
+    __slots__ = ("blocks",)
+
+    def __init__(self, blocks: Mapping[str, Any]):
+        object.__setattr__(self, "blocks", dict(blocks))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise TypeError(f"a state is not changed in place: z.replace({name}=...)")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "blocks":
+            raise AttributeError(name)
+        try:
+            return self.blocks[name]
+        except KeyError:
+            raise AttributeError(f"the state has no block {name!r}, only {', '.join(self.blocks)}") from None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.blocks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.blocks)
+
+    def replace(self, **blocks: Any) -> State:
+        unknown = [name for name in blocks if name not in self.blocks]
+        if unknown:
+            raise AttributeError(f"the state has no block {unknown[0]!r}, only {', '.join(self.blocks)}")
+        return State({**self.blocks, **blocks})
+
+    def __add__(self, other: State) -> State:
+        return State({k: a + other.blocks[k] for k, a in self.blocks.items()})
+
+    def __sub__(self, other: State) -> State:
+        return State({k: a - other.blocks[k] for k, a in self.blocks.items()})
+
+    def __mul__(self, factor: Any) -> State:
+        return State({k: a*factor for k, a in self.blocks.items()})
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> State:
+        return State({k: a/divisor for k, a in self.blocks.items()})
+
+    def __neg__(self) -> State:
+        return State({k: -a for k, a in self.blocks.items()})
+
+    def __matmul__(self, other: State) -> Any:
+        terms = [a @ other.blocks[k] if _is_vector(a) else a*other.blocks[k] for k, a in self.blocks.items()]
+        return functools.reduce(lambda a, b: a + b, terms)
+
+    def __repr__(self) -> str:
+        return "State(" + ", ".join(f"{k}={v!r}" for k, v in self.blocks.items()) + ")"
+
+
+def _is_vector(value: Any) -> bool:
+    return np.ndim(value) > 0 if isinstance(value, np.ndarray) else hasattr(value, "coordinates")
+
+
+# -- nested records of numbers, vectors and states: what a machine carries from trial to trial
+
+def leaves(value: Any) -> list:
+    """The numbers (recorded reader) or arrays (NumPy) of a nested record, in order."""
+    if isinstance(value, State):
+        return leaves(value.blocks)
+    if isinstance(value, Mapping):
+        return [leaf for v in value.values() for leaf in leaves(v)]
+    if isinstance(value, tuple):
+        return [leaf for v in value for leaf in leaves(v)]
+    return list(value.coordinates) if hasattr(value, "coordinates") else [value]
+
+
+def rebuilt(like: Any, numbers: Iterable) -> Any:
+    """A record shaped as `like` with its leaves taken from `numbers`."""
+    it = iter(numbers)
+
+    def build(value: Any) -> Any:
+        if isinstance(value, State):
+            return State(build(value.blocks))
+        if isinstance(value, Mapping):
+            return {k: build(v) for k, v in value.items()}
+        if isinstance(value, tuple):
+            return tuple(build(v) for v in value)
+        if hasattr(value, "coordinates"):
+            return value.like([next(it) for _ in value.coordinates])
+        return next(it)
+    return build(like)
+
+
+def where(condition: Any, new: Any, old: Any) -> Any:
+    """`new` if the condition holds, else `old`, for whole records; `new` may be a function, called only if needed."""
+    if isinstance(condition, (bool, np.bool_)):
+        return (new() if callable(new) else new) if condition else old
+    new = new() if callable(new) else new
+    return rebuilt(new, [a if a is b else np.where(condition, a, b)
+                         for a, b in zip(leaves(new), leaves(old), strict=True)])
+
+
+# -- what straight-line code cannot say
+
+def put(x: Any, i: int, a: Any) -> Any:
+    """`x` with coordinate `i` replaced by `a`; `x` itself is unchanged."""
+    if hasattr(x, "coordinates"):
+        return x.like([a if k == i else c for k, c in enumerate(x.coordinates)])
+    y = np.array(x)
+    y[i] = a
+    return y
+
+
+def sigmoid(x: Any) -> Any:
+    """1/(1 + exp(-x)), without overflow at either end."""
+    if hasattr(x, "sigmoid"):
+        return x.sigmoid()
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e)/(1.0 + e)
+
+
+def iterate(body: Callable, start: tuple, most: int) -> tuple:
+    """Repeat `*values, done = body(*values)` until `done`, at most `most` times.
+
+    Parameters
+    ----------
+    body : callable
+        Takes the values, returns the new values and a condition.
+    start : tuple of numbers, vectors or states
+    most : int
+        Largest number of rounds. Up to 4 the lanes unroll and mask; above, they loop with an early exit, which is
+        5 to 6 times slower because a lane then stands alone.
+
+    Returns
+    -------
+    tuple
+        The last values and whether `done` was reached: `*values, done`.
+    """
+    if not (isinstance(most, int) and most >= 1):
+        raise ValueError(f"iterate: `most` must be an integer >= 1, got {most!r}")
+    graph = next((g for g in (getattr(leaf, "graph", None) for leaf in leaves(tuple(start))) if g is not None), None)
+    if graph is not None:
+        return graph.iterate(body, tuple(start), most)
+    values, done, k = tuple(start), False, 0
+    while not done and k < most:
+        *values, done = body(*values)
+        k += 1
+    return (*values, done)
+
+
+def linear_solve(A: Any, b: Any) -> Any:
+    """Solution x of A x = b: LAPACK for arrays, an unrolled elimination with partial pivoting in the lanes.
+
+    Parameters
+    ----------
+    A : array (n, n), or n rows, each a vector
+    b : vector (n,)
+        With recorded numbers n <= 8.
+    """
+    if not hasattr(b, "coordinates"):
+        try:
+            return np.linalg.solve(np.asarray(A, dtype=float), np.asarray(b, dtype=float))
+        except np.linalg.LinAlgError:                       # singular: not finite, as elimination in the lanes gives
+            return np.full(np.shape(b), np.nan)
+    n = len(b)
+    if n > 8:
+        raise ValueError(f"linear_solve: {n} unknowns, but unrolled elimination is for at most 8; "
+                         'set backend = "numpy" on the formula')
+    rows = [[A[i][j] for j in range(n)] + [b[i]] for i in range(n)]
+    for k in range(n):
+        for i in range(k + 1, n):                           # the largest pivot rises by compare and swap, without a branch
+            swap = np.abs(rows[i][k]) > np.abs(rows[k][k])
+            rows[k], rows[i] = ([np.where(swap, q, p) for p, q in zip(rows[k], rows[i], strict=True)],
+                                [np.where(swap, p, q) for p, q in zip(rows[k], rows[i], strict=True)])
+        for i in range(k + 1, n):
+            ratio = rows[i][k]/rows[k][k]
+            rows[i] = [rows[i][j] - ratio*rows[k][j] if j > k else 0.0 for j in range(n + 1)]
+    x: list = [None]*n
+    for i in reversed(range(n)):
+        rest = rows[i][n]
+        for j in range(i + 1, n):
+            rest = rest - rows[i][j]*x[j]
+        x[i] = rest/rows[i][i]
+    return b.like(x)

@@ -1,0 +1,97 @@
+"""Anybody's Python function as an objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from odeopt.objectives.base import Objective
+
+_METHODS = ("2-point", "3-point", "cs")
+
+
+@dataclass(frozen=True, eq=False)
+class Function(Objective):
+    """A plain Python function, with SciPy's conventions for its gradient; read by NumPy only.
+
+    Parameters
+    ----------
+    fun : callable
+        `fun(x, *args) -> float`, or `-> (float, gradient)` with `jac=True`.
+    jac : callable, True, "2-point", "3-point" or "cs"
+        The gradient `jac(x, *args)`, or how to approximate it: forward or central differences, or the complex step.
+    args : tuple
+        Further arguments of both.
+    hess : callable, optional
+        `hess(x, *args) -> (n, n)`.
+
+    Raises
+    ------
+    TypeError
+        If `fun` or `jac` is none of these.
+    """
+
+    fun: Callable
+    jac: Any = "2-point"
+    args: tuple = ()
+    hess: Callable | None = None
+
+    backend = "numpy"
+
+    def __post_init__(self) -> None:
+        if not callable(self.fun):
+            raise TypeError(f"`fun` must be a function of x, got {self.fun!r}")
+        if not (callable(self.jac) or self.jac is True or self.jac in _METHODS):
+            raise TypeError(f"`jac` must be a function, True or one of {', '.join(_METHODS)}, got {self.jac!r}")
+
+    def _value(self, x: np.ndarray) -> float:
+        value = self.fun(np.array(x), *self.args)
+        return self._scalar(value[0] if self.jac is True else value)
+
+    def _scalar(self, value: Any) -> float:
+        if np.size(value) != 1:
+            raise ValueError(f"`fun` must return one number, got an array of shape {np.shape(value)}"
+                             + ("; did you mean jac=True?" if isinstance(value, tuple) else ""))
+        return np.float64(np.reshape(value, ()))
+
+    def f(self, x: Any) -> Any:
+        x = np.asarray(x, dtype=float)
+        return np.array([self._value(row) for row in x]) if x.ndim == 2 else self._value(x)
+
+    def gradient(self, x: Any) -> Any:
+        x = np.asarray(x, dtype=float)
+        if x.ndim == 2:
+            return np.array([self.gradient(row) for row in x])
+        if self.jac is True:
+            g = self.fun(np.array(x), *self.args)[1]
+        elif callable(self.jac):
+            g = self.jac(np.array(x), *self.args)
+        else:
+            g = self._difference(x)
+        g = np.asarray(g, dtype=float)
+        if g.shape != x.shape:
+            raise ValueError(f"the gradient must have the shape of x, {x.shape}, got {g.shape}")
+        return g
+
+    def _difference(self, x: np.ndarray) -> np.ndarray:
+        """Steps that balance truncation and rounding: eps^(1/2), eps^(1/3), and none for the complex step."""
+        eps, g = np.finfo(float).eps, np.empty_like(x)
+        size = np.maximum(1.0, np.abs(x))
+        for i in range(len(x)):
+            e = np.zeros_like(x)
+            if self.jac == "cs":
+                e[i] = 1e-40
+                g[i] = np.imag(self.fun(x + 1j*e, *self.args))/1e-40
+            elif self.jac == "3-point":
+                e[i] = eps**(1/3)*size[i]
+                g[i] = (self._value(x + e) - self._value(x - e))/((x + e)[i] - (x - e)[i])
+            else:
+                e[i] = eps**0.5*size[i]
+                g[i] = (self._value(x + e) - self._value(x))/((x + e)[i] - x[i])
+        return g
+
+    def hessian(self, x: Any) -> Any:
+        return super().hessian(x) if self.hess is None else np.asarray(self.hess(np.array(x), *self.args), dtype=float)

@@ -1,0 +1,69 @@
+"""What a scheme is: one step of a flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from odeopt.language import State
+
+
+@dataclass
+class Step:
+    """What a scheme returns.
+
+    Attributes
+    ----------
+    z : State
+        The trial state.
+    predicted : number, or function that gives one, or None
+        Decrease of V that the step promises; None means h times the dissipation at the start.
+    error : State or vector or None
+        Embedded estimate of the local error; the controller takes the norm.
+    solved : condition
+        Whether the inner solve met its criterion; a failed one rejects.
+    h : number or None
+        Time really advanced, if not h.
+    memory : dict
+        The scheme's own memory, kept only if the trial is accepted.
+    V : number or None
+        The scheme's own energy of z, if not the flow's.
+    answer : (x, g) or None
+        The point that the stop test looks at, and that is returned, if not z.
+    """
+
+    z: State
+    predicted: Any = None
+    error: Any = None
+    solved: Any = True
+    h: Any = None
+    memory: dict = field(default_factory=dict)
+    V: Any = None
+    answer: tuple | None = None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One step of size h: `step(ode, t, z, h, **memory) -> Step`.
+
+    `ode` is the flow bound to the objective (`odeopt.trial.Ode`): `ode.field(t, z)`, `ode.V`, `ode.dissipation`,
+    `ode.part(name, t, z, h)`, `ode.f(x)`, `ode.g(x)`, `ode.hessian(x)`, `ode.hessp(x, v)`. Evaluations at the same point
+    are made once.
+
+    Attributes
+    ----------
+    convergence_order : int
+        Order of the global error as h goes to 0, for smooth fields.
+    backend : str or None
+        "numpy" for a step that is no straight-line code.
+    """
+
+    convergence_order: ClassVar[int] = 1
+    backend: ClassVar[str | None] = None
+
+    def memory(self) -> dict:
+        """Starting values of what the scheme remembers between accepted steps; may ask for x, g, f, h."""
+        return {}
+
+    def step(self, ode: Any, t: Any, z: State, h: Any, **memory: Any) -> Step:
+        raise NotImplementedError(f"{type(self).__name__} has no step: define step(self, ode, t, z, h)")

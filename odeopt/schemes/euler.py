@@ -1,0 +1,40 @@
+"""Euler's schemes: explicit and semi-implicit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from odeopt.language import State
+from odeopt.schemes.base import Scheme, Step
+
+
+@dataclass(frozen=True)
+class ExplicitEuler(Scheme):
+    """z + h F(t, z), of order 1. On the gradient flow it is gradient descent, stable for h L < 2."""
+
+    def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
+        return Step(z + h*ode.field(t, z))
+
+
+@dataclass(frozen=True)
+class SemiImplicitEuler(Scheme):
+    """The blocks move one after another, each by h times its field at what the others have become: order 1.
+
+    The promised decrease is h times the dissipation where the last block moved, (x_n, v_n+1) for ("v", "x"): with the old
+    v the tests of the LC momentum method are others, and so are its basins.
+
+    Parameters
+    ----------
+    order : tuple of str
+        The order in which the blocks move.
+    """
+
+    order: tuple[str, ...] = ("v", "x")
+
+    def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
+        seen = z
+        for name in self.order:
+            seen = z
+            z = z.replace(**{name: z[name] + h*ode.field(t, z)[name]})
+        return Step(z, predicted=lambda: h*ode.dissipation(t, seen))

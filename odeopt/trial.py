@@ -1,0 +1,356 @@
+"""One trial: the only loop body there is, the same text for every reader.
+
+`Ode` is a flow bound to an objective, what schemes call. `Machine` is a method on an objective under limits: `begin`
+makes the record of a run from a starting point, `trial` makes the next record. NumPy calls them with arrays, the lanes
+trace them. Nothing here branches on a recorded value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from odeopt.language import FormulaError, Lazy, State, ask, asks, leaves, where
+from odeopt.status import Status
+
+
+COUNTS = {"nfev": "f", "njev": "g", "nhev": "H"}            # SciPy's names of what `Ode.evaluations` counts
+
+
+class Ode:
+    """A flow bound to an objective: everything that a scheme may ask for.
+
+    Values and gradients are remembered by point: the same point is never evaluated twice in a trial.
+
+    Attributes
+    ----------
+    flow, objective
+    evaluations : dict
+        Fresh evaluations so far: "f", "g" and "H" (Hessians and Hessian-vector products).
+    """
+
+    def __init__(self, flow: Any, objective: Any) -> None:
+        self.flow, self.objective = flow, objective
+        self.evaluations: dict[str, Any] = {"f": 0, "g": 0, "H": 0}
+        self._known: dict[tuple, Any] = {}
+        self._points: list = []                             # kept alive, so that no identity is used twice
+
+    def know(self, kind: str, x: Any, value: Any) -> None:
+        """Remember what is already known at `x`."""
+        self._points.append(x)
+        self._known[kind, _identity(x)] = value
+
+    def knows(self, kind: str, x: Any) -> bool:
+        return (kind, _identity(x)) in self._known
+
+    def _evaluated(self, kind: str, x: Any, function: Callable) -> Any:
+        if not self.knows(kind, x):
+            self.evaluations[kind] = self.evaluations[kind] + 1
+            self.know(kind, x, function(x))
+        return self._known[kind, _identity(x)]
+
+    def f(self, x: Any) -> Any:
+        """The objective's value at x."""
+        return self._evaluated("f", x, self.objective.f)
+
+    def g(self, x: Any) -> Any:
+        """The objective's gradient at x."""
+        return self._evaluated("g", x, self.objective.gradient)
+
+    def hessian(self, x: Any) -> Any:
+        """The objective's Hessian at x, as rows."""
+        return self._evaluated("H", x, self.objective.hessian)
+
+    def hessp(self, x: Any, v: Any) -> Any:
+        """The objective's Hessian at x times v."""
+        self.evaluations["H"] = self.evaluations["H"] + 1
+        return self.objective.hessp(x, v)
+
+    def given(self, t: Any, z: State, **more: Any) -> dict:
+        """What a flow's formula may ask for at (t, z)."""
+        x = z.x
+        return {"t": t, **z.blocks, "f": Lazy(lambda: self.f(x)), "g": Lazy(lambda: self.g(x)),
+                "f_star": Lazy(lambda: self._known_minimum("f_star")), "x_star": Lazy(lambda: self._known_minimum("x_star")),
+                "Hdx": Lazy(lambda: self.hessp(x, self.field(t, z).x)),
+                "value": self.f, "gradient": self.g, "hessp": lambda v: self.hessp(x, v),
+                "prox": lambda y, s: self.objective.prox(y, s), **more}
+
+    def _known_minimum(self, name: str) -> Any:
+        value = getattr(self.objective, name, None)
+        if value is None:
+            raise FormulaError(f"{type(self.flow).__name__} asks for {name}, which {self.objective!r} does not know: "
+                               "choose a flow without it, or give the objective this attribute")
+        return value
+
+    def field(self, t: Any, z: State) -> State:
+        """dz/dt at (t, z)."""
+        values = ask(self.flow.field, self.given(t, z))
+        values = values if isinstance(values, tuple) else (values,)
+        if len(values) != len(z.blocks):
+            raise FormulaError(f"{type(self.flow).__name__}.field returned {len(values)} values for the blocks "
+                               f"{', '.join(z)}: return one for each, in this order")
+        return State(dict(zip(z, values, strict=True)))
+
+    def V(self, t: Any, z: State) -> Any:
+        """The Lyapunov function at (t, z)."""
+        return ask(self._energy("V"), self.given(t, z))
+
+    def dissipation(self, t: Any, z: State) -> Any:
+        """The rate -dV/dt that the flow states at (t, z)."""
+        return ask(self._energy("dissipation"), self.given(t, z))
+
+    def _energy(self, name: str) -> Callable:
+        formula = getattr(self.flow, name, None)
+        if formula is None:
+            raise FormulaError(f"{type(self.flow).__name__} has no {name}: give the flow one, or choose a controller that "
+                               "does not ask for it (Constant, EmbeddedError)")
+        return formula
+
+    def part(self, name: str, t: Any, z: State, h: Any) -> State:
+        """The state after the sub-flow `name` for a time h."""
+        formula = getattr(self.flow, name, None)
+        if name not in self.flow.parts or formula is None:
+            raise FormulaError(f"{type(self.flow).__name__} has no part {name!r}; its parts: {', '.join(self.flow.parts) or 'none'}")
+        return z.replace(**ask(formula, self.given(t, z, h=h)))
+
+    def subfield(self, name: str, t: Any, z: State) -> State:
+        """The sub-field `name` (a part that does not ask for h); blocks that it does not name stand still."""
+        rates = ask(getattr(self.flow, name), self.given(t, z))
+        return State({b: rates.get(b, z[b]*0.0) for b in z})
+
+
+def _identity(x: Any) -> tuple:
+    return tuple(getattr(c, "index", c) for c in x.coordinates) if hasattr(x, "coordinates") else (id(x),)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When a run ends.
+
+    Parameters
+    ----------
+    gtol : float
+        Converged when the flow's residual, |g|^2 unless it says otherwise, is <= gtol^2.
+    max_steps, max_trials : float
+        Largest number of accepted steps and of trials.
+    t_end : float or None
+        Time at which to end; the last step is shortened to hit it.
+    """
+
+    gtol: float = 1e-6
+    max_steps: float = 10_000.0
+    max_trials: float = 1e6
+    t_end: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Evaluations of one trial: {"nfev": (in every trial, more on acceptance), "njev": ...}, with its conditions."""
+
+    counts: dict
+    running: Any
+    keep: Any
+
+    def items(self) -> Iterable:
+        return self.counts.items()
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """A method on an objective, as a machine that goes from record to record.
+
+    A record holds `status, t, n, trials, z, g, h`, the controller's and the scheme's memory, where the method asks for
+    them V and f, and `rises` if `rise` is given: the accepted steps on which V rises by more than `rise` |V|.
+    """
+
+    objective: Any
+    flow: Any
+    scheme: Any
+    controller: Any
+    h0: float
+    limits: Limits
+    rise: float | None = None
+
+    internal = ("f", "scheme_memory")                       # not among the results
+
+    @property
+    def title(self) -> str:
+        parts = (self.objective, self.flow, self.scheme, self.controller)
+        return " x ".join(type(part).__name__ for part in parts)
+
+    # -- run-time parameters: every field that holds a float, in every part
+
+    def parameters(self) -> list[tuple[str, float]]:
+        """(name, value) of every run-time parameter."""
+        found: list = []
+        _with_parameters(self, "", lambda name, value: found.append((name, value)) or value)
+        return found
+
+    def bound(self, numbers: Iterable) -> Machine:
+        """The same machine with these numbers as its run-time parameters."""
+        it = iter(numbers)
+        return _with_parameters(self, "", lambda name, value: next(it))
+
+    # -- the two functions that readers read
+
+    def begin(self, x: Any) -> tuple[dict, dict]:
+        """The record of a run at its start, and the evaluations that it took."""
+        flow, zero = self.flow, x*0.0
+        ode = Ode(flow, self.objective)
+        t = flow.t0
+        given = ode.given(t, State({"x": x}), h=self.h0)
+        first = {"x": x, **ask(flow.start, given)}
+        unknown = [name for name in first if name not in (*flow.blocks, *flow.scalars)]
+        if unknown or any(s not in first for s in flow.scalars):
+            raise FormulaError(f"{type(flow).__name__}.start must give every scalar of {flow.scalars} and only blocks of "
+                               f"{flow.blocks}; it gave {', '.join(k for k in first if k != 'x') or 'nothing'}")
+        z = State({b: first.get(b, zero) for b in flow.blocks} | {s: first[s] for s in flow.scalars})
+        record = {"status": 0.0, "t": t, "n": 0.0, "trials": 0.0, "h": self.h0, "z": z, "g": ode.g(x)}
+        if self._asks_energy:
+            record["V"] = ode.V(t, z)
+            if ode.knows("f", x):
+                record["f"] = ode.f(x)
+        if self.rise is not None:
+            record["rises"] = 0.0
+        given = {"x": x, "h": self.h0, "V": Lazy(lambda: ode.V(t, z)), "g": record["g"], "f": Lazy(lambda: ode.f(x))}
+        record["scheme_memory"] = ask(self.scheme.memory, given)
+        record["memory"] = ask(self.controller.memory, given)
+        record["status"] = self._ending(ode, record, changed=True, stuck=False)
+        return record, {name: ode.evaluations[kind] for name, kind in COUNTS.items()}
+
+    def trial(self, record: dict) -> tuple[dict, Work]:
+        """The record after one more trial, and the evaluations that it took."""
+        flow, t, z, n = self.flow, record["t"], record["z"], record["n"]
+        running = record["status"] == 0.0
+        ode = Ode(flow, self.objective)
+        ode.know("g", z.x, record["g"])
+        if "f" in record:
+            ode.know("f", z.x, record["f"])
+
+        h = self._capped(ode, record)
+        step = self.scheme.step(ode, t, z, h, **record["scheme_memory"])
+        used = h if step.h is None else step.h
+        t1, z1 = t + used, step.z
+        if flow.jump is not None:
+            z1 = z1.replace(**ask(flow.jump, ode.given(t1, z1, z0=z)))
+        V1 = Lazy(lambda: ode.V(t1, z1) if step.V is None else step.V)
+        accept, h1, memory = self._controlled(ode, record, step, used, t1, z1, V1)
+        keep = running & accept & step.solved
+        tried = dict(ode.evaluations)
+
+        trials = record["trials"] + where(running, 1.0, 0.0)
+        new = {"status": record["status"], "t": where(keep, t1, t), "n": where(keep, n + 1.0, n), "trials": trials,
+               "h": where(running, h1, record["h"]), "z": where(keep, z1, z), "g": where(keep, lambda: ode.g(z1.x), record["g"])}
+        if "V" in record:
+            new["V"] = where(keep, V1, record["V"])
+        if self.rise is not None:
+            rose = lambda: where(V1() - record["V"] > self.rise*np.abs(record["V"]), 1.0, 0.0)  # noqa: E731
+            new["rises"] = record["rises"] + where(keep, rose, 0.0)
+        if "f" in record:
+            new["f"] = where(keep, lambda: ode.f(z1.x), record["f"])
+        new["scheme_memory"] = where(keep, {**record["scheme_memory"], **step.memory}, record["scheme_memory"])
+        new["memory"] = where(running, {**record["memory"], **memory}, record["memory"])
+
+        changed = _differ(z, z1) if not record["scheme_memory"] and not flow.asks_clock else True
+        stuck = ~_differ((record["h"], record["memory"]), (h1, new["memory"])) & ~_truth(accept & step.solved)
+        if step.answer is None:
+            status = self._ending(ode, new, changed, stuck)
+        else:                                               # the stop test looks at another point, and returns it
+            x, g = step.answer
+            hit = ask(flow.residual, ode.given(t, z.replace(x=x)) | {"g": g}) <= self.limits.gtol*self.limits.gtol
+            found = running & hit
+            new["z"], new["g"] = new["z"].replace(x=where(found, x, new["z"].x)), where(found, g, new["g"])
+            status = where(~hit, lambda: self._ending(ode, new, changed, stuck, converge=False), float(Status.CONVERGED))
+        new["status"] = where(running, status, record["status"])
+        counts = {name: (tried[kind], ode.evaluations[kind] - tried[kind]) for name, kind in COUNTS.items()}
+        return new, Work(counts, running, keep)
+
+    def _capped(self, ode: Ode, record: dict) -> Any:
+        h = record["h"]
+        cap = self.controller.cap(lambda: ask(self.flow.cap, ode.given(record["t"], record["z"])))
+        if cap is not None:
+            h = np.minimum(h, cap)
+        return h if self.limits.t_end is None else np.minimum(h, self.limits.t_end - record["t"])
+
+    @property
+    def _asks_energy(self) -> bool:
+        return self.rise is not None or bool({"V0", "V1"} & set(asks(self.controller.control)))
+
+    def _controlled(self, ode: Ode, record: dict, step: Any, h: Any, t1: Any, z1: State, V1: Lazy) -> tuple:
+        t, z = record["t"], record["z"]
+
+        def predicted() -> Any:
+            if self.controller.at == "step" and step.predicted is not None:
+                return step.predicted() if callable(step.predicted) else step.predicted
+            return h*(ode.dissipation(t1, z1) if self.controller.at == "end" else ode.dissipation(t, z))
+
+        def error() -> Any:
+            if step.error is None:
+                raise FormulaError(f"{type(self.controller).__name__} asks for an error, but {type(self.scheme).__name__} "
+                                   "estimates none: use a scheme with an embedded estimate (EulerRichardson, DormandPrince)")
+            return step.error
+        given = {"h": h, "t": t, "n": record["n"], "V1": V1, "predicted": Lazy(predicted), "error": Lazy(error),
+                 "solved": step.solved, "z0": z, "z1": z1, "g0": record["g"], "g1": Lazy(lambda: ode.g(z1.x)),
+                 "f0": Lazy(lambda: ode.f(z.x)), "f1": Lazy(lambda: ode.f(z1.x)), **record["memory"]}
+        if "V" in record:
+            given["V0"] = record["V"]
+        answer = ask(self.controller.control, given)
+        if not (isinstance(answer, tuple) and len(answer) == 3):
+            raise FormulaError(f"{type(self.controller).__name__}.control must return (accept, next h, memory)")
+        for part, memory, declared in ((self.controller, answer[2], record["memory"]),
+                                       (self.scheme, step.memory, record["scheme_memory"])):
+            unknown = [name for name in memory if name not in declared]
+            if unknown:
+                raise FormulaError(f"{type(part).__name__} returned the memory {unknown[0]!r}, which its `memory` does not declare "
+                                   f"(it declares: {', '.join(declared) or 'nothing'})")
+        return answer
+
+    def _ending(self, ode: Ode, record: dict, changed: Any, stuck: Any, converge: bool = True) -> Any:
+        """The status that follows from a record: the first of these reasons that holds, 0 if none does."""
+        limits = self.limits
+        residual = ask(self.flow.residual, {**ode.given(record["t"], record["z"]), "g": record["g"]})
+        status: Any = 0.0
+        reasons = [(stuck, Status.STALLED), (~_truth(changed), Status.STEP_UNDERFLOW),
+                   (~_truth(record["h"] > self.controller.h_min), Status.STEP_UNDERFLOW),
+                   (record["trials"] >= limits.max_trials, Status.MAX_TRIALS), (record["n"] >= limits.max_steps, Status.MAX_STEPS)]
+        if limits.t_end is not None:
+            reasons.append((record["t"] >= limits.t_end, Status.REACHED_T))
+        reasons.append((~_truth(residual < np.inf), Status.DIVERGED))
+        if converge:
+            reasons.append((residual <= limits.gtol*limits.gtol, Status.CONVERGED))
+        for holds, reason in reasons:                       # from the last resort to the first
+            status = where(_truth(holds), float(reason), status)
+        return status
+
+
+def _truth(condition: Any) -> Any:
+    """A condition on which ~ means not: Python's own booleans would count as integers."""
+    return np.bool_(condition) if isinstance(condition, (bool, np.bool_)) else condition
+
+
+def _differ(a: Any, b: Any) -> Any:
+    """Whether two records differ anywhere."""
+    differ: Any = np.bool_(False)
+    for p, q in zip(leaves(a), leaves(b), strict=True):
+        differ = differ | (np.any(p != q) if isinstance(p, np.ndarray) else _truth(p != q))
+    return differ
+
+
+def _with_parameters(part: Any, name: str, number: Callable) -> Any:
+    """A copy of a part with every run-time parameter replaced by `number(name, value)`."""
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        copy = object.__new__(type(part))
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            if "float" in str(field.type) and isinstance(value, int) and not isinstance(value, bool):
+                value = float(value)                        # friction=2 is a run-time parameter as friction=2.0 is
+            object.__setattr__(copy, field.name, _with_parameters(value, f"{name}.{field.name}".lstrip("."), number))
+        return copy
+    if isinstance(part, (float, np.floating)):
+        return number(name, float(part))
+    if isinstance(part, tuple) and any(map(dataclasses.is_dataclass, part)):
+        return tuple(_with_parameters(p, f"{name}.{i}", number) for i, p in enumerate(part))
+    return part
