@@ -11,6 +11,7 @@ import difflib
 import functools
 import inspect
 import linecache
+import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -22,6 +23,10 @@ __all__ = ["FormulaError", "Lazy", "State", "ask", "asks", "iterate", "linear_so
 
 class FormulaError(TypeError):
     """A formula that a reader cannot read: names the formula, the line, what went wrong and the mend."""
+
+
+class Unreadable(FormulaError):
+    """What a recorded number refuses; `read` adds the formula and the line."""
 
 
 class Lazy:
@@ -68,17 +73,39 @@ def ask(formula: Callable, given: Mapping[str, Any]) -> Any:
     for name in asks(formula):
         if name not in given:
             near = difflib.get_close_matches(name, given, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise FormulaError(f"{formula.__qualname__} asks for {name!r}, which is not known here{hint} "
                                f"Known: {', '.join(sorted(given))}.")
         value = given[name]
         arguments.append(value() if isinstance(value, Lazy) else value)
+    return read(formula, *arguments)
+
+
+def read(formula: Callable, *arguments: Any, **named: Any) -> Any:
+    """Call `formula`; what it cannot do is a FormulaError that names the line.
+
+    Arrays are given read-only, and plain numbers as NumPy's, for which 1/0 is inf and ~ means not.
+    """
     try:
-        return formula(*arguments)
-    except FormulaError:
-        raise
+        return formula(*map(_given, arguments), **{name: _given(value) for name, value in named.items()})
+    except FormulaError as error:
+        if not isinstance(error, Unreadable):
+            raise
+        raise explained(error, formula) from error
     except _UNREADABLE as error:
         raise explained(error, formula) from error
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    elif isinstance(value, State):
+        for block in value.blocks.values():
+            _given(block)
+    return _NUMPY[type(value)](value) if type(value) in _NUMPY else value
+
+
+_NUMPY: dict[type, Callable] = {bool: np.bool_, int: np.float64, float: np.float64}
 
 
 def collecting(function: Callable[[dict], Any], names: Iterable[str]) -> Callable:
@@ -96,24 +123,30 @@ _UNREADABLE = (TypeError, ValueError, AttributeError, IndexError, NotImplemented
 _MENDS = (
     ("truth value of an array", "a formula may not branch on a value: write np.where(condition, a, b)"),
     ("must be real number", "use NumPy's function (np.exp, np.sqrt, ...) in place of the math module's"),
+    ("converted to Python scalars", "use NumPy's function (np.exp, np.sqrt, ...) in place of the math module's"),
     ("item assignment", "a formula may not change its arguments: use oo.put(x, i, a)"),
     ("assignment destination is read-only", "a formula may not change its arguments: use oo.put(x, i, a)"),
 )
 
 
 def explained(error: Exception, formula: Callable) -> FormulaError:
-    """The same error, with the line of the formula at which it arose and the mend."""
+    """The same error, with the line of the formula (or of what it calls) at which it arose, and the mend."""
     code = getattr(getattr(formula, "__func__", formula), "__code__", None)
     frames = traceback.extract_tb(error.__traceback__)
-    here = [f for f in frames if code is not None and f.filename == code.co_filename and f.name == code.co_name]
-    where_ = ""
+    first = next((k for k, f in enumerate(frames)
+                  if code is not None and f.filename == code.co_filename and f.name == code.co_name), len(frames))
+    here = [f for f in frames[first:] if f.filename != __file__ and not f.filename.startswith(_MACHINERY)]
+    where_ = ": "
     if here:
         text = here[-1].line or linecache.getline(here[-1].filename, here[-1].lineno or 0).strip()
         where_ = f" at {here[-1].filename}:{here[-1].lineno}\n    {text}\n"
+    message = str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}"
     mend = next((m for key, m in _MENDS if key in str(error)), "")
     name = getattr(formula, "__qualname__", repr(formula))
-    return FormulaError(f"{name} cannot be read{where_ or ': '}{type(error).__name__}: {error}"
-                        + (f"\n{mend}" if mend else ""))
+    return FormulaError(f"{name} cannot be read{where_}{message}" + (f"\n{mend}" if mend else ""))
+
+
+_MACHINERY = (os.path.join(os.path.dirname(__file__), "compile"), os.path.dirname(np.__file__))
 
 
 class State:
@@ -257,14 +290,24 @@ def iterate(body: Callable, start: tuple, most: int) -> tuple:
     """
     if not (isinstance(most, int) and most >= 1):
         raise ValueError(f"iterate: `most` must be an integer >= 1, got {most!r}")
-    graph = next((g for g in (getattr(leaf, "graph", None) for leaf in leaves(tuple(start))) if g is not None), None)
+    start = tuple(start)
+    graph = next((g for g in (getattr(leaf, "graph", None) for leaf in leaves(start)) if g is not None), None)
     if graph is not None:
-        return graph.iterate(body, tuple(start), most)
-    values, done, k = tuple(start), False, 0
-    while not done and k < most:
-        *values, done = body(*values)
-        k += 1
-    return (*values, done)
+        return graph.iterate(body, start, most)
+    values, done = start, False
+    for k in range(most):
+        # as in the lanes, what was evaluated before is not known of a point that a loop, or a mask, hands on
+        *new, done = body(*(_copied(values) if k >= (1 if most > UNROLLED else 2) or most > UNROLLED else values))
+        values = tuple(new)
+        if hasattr(done, "graph"):                          # the start holds constants only, but the body recorded numbers
+            return done.graph.iterate(body, start, most)
+        if done:
+            break
+    return (*(_copied(values) if most > 1 else values), done)
+
+
+def _copied(values: tuple) -> tuple:
+    return rebuilt(values, [np.array(a) if isinstance(a, np.ndarray) else a for a in leaves(values)])
 
 
 def linear_solve(A: Any, b: Any) -> Any:
@@ -276,6 +319,8 @@ def linear_solve(A: Any, b: Any) -> Any:
     b : vector (n,)
         With recorded numbers n <= 8.
     """
+    if not hasattr(b, "coordinates") and any(hasattr(row, "coordinates") for row in A):
+        b = A[0].like(list(b))
     if not hasattr(b, "coordinates"):
         try:
             return np.linalg.solve(np.asarray(A, dtype=float), np.asarray(b, dtype=float))

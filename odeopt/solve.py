@@ -227,26 +227,25 @@ def _lane_columns(kernel: Any, out: np.ndarray) -> dict:
 
 
 def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) -> np.ndarray:
-    """Every start's last record; the status of those that did not end stays 0."""
-    out = np.full((len(starts), kernel.width), np.nan)
-    out[:, kernel.column(("status",))] = 0.0
-    out[:, [k for k, path in enumerate(kernel.paths) if path[0] in ("n", "trials", "work", "rises")]] = 0.0
+    """Every start's last record; the status of those that did not end is 0."""
+    records = np.zeros((len(starts), kernel.width))
     stop, lock = threading.Event(), threading.Lock()
     queue, handed, ended = iter(range(0, len(starts), CHUNK)), [0], threading.Semaphore(0)
 
     def work() -> None:
         try:
             lanes, drain = kernel.lanes(), False
-            while not stop.is_set() and not (drain and lanes.filled[0] == 0):
+            while not stop.is_set() and not drain:
                 with lock:
                     first = next(queue, None)
                 drain = first is None
                 first = len(starts) if first is None else first
                 last = min(first + CHUNK, len(starts))
+                records[first:last] = kernel.records(starts[first:last])
                 handed[0] += last - first
-                while True:
-                    first = lanes.run(starts, out, first, last, drain, ROUNDS)
-                    if stop.is_set() or (first == last and (lanes.filled[0] == 0 if drain else True)):
+                while not stop.is_set():
+                    first = lanes.run(records, first, last, drain, ROUNDS)
+                    if first == last and (lanes.empty or not drain):
                         break
         finally:
             ended.release()
@@ -263,7 +262,7 @@ def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) 
                 warnings.warn("interrupted: runs that had not ended have the status INTERRUPTED", RuntimeWarning, stacklevel=5)
         for future in futures:
             future.result()
-    return out
+    return records
 
 
 class _bar:
@@ -296,14 +295,12 @@ def _record(kernel: Any, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, in
     blocks, stride = [], 1
     for first in range(0, len(starts), LANES):
         block = starts[first:first + LANES]
-        lanes, fresh = kernel.lanes(), True
-        kept: list[np.ndarray] = []
+        lanes, records = kernel.lanes(), kernel.records(block)
+        lanes.load(records)
+        kept = [records[:, None]]
         while True:
             segment = np.empty((len(block), SEGMENT, kernel.width))
-            count = lanes.record(block, segment, stride, fresh)
-            if fresh:
-                kept.append(lanes.first[:, None])
-                fresh = False
+            count = lanes.record(segment, stride)
             kept.append(segment[:, :count])
             if count < SEGMENT:
                 break

@@ -1,8 +1,9 @@
 """The lanes: a machine's trial as one straight-line kernel over many starts at SIMD speed.
 
 A *machine* is anything with `begin(x)` and `trial(record)` on nested records of numbers that hold a `status` (0 while
-running). Here its two functions are traced and written as numba text: `sweep` gives every lane one trial, `run` fills the
-lanes from a queue of starts, retires those that ended and puts the next start in their place.
+running). Here its two functions are traced: `begin` is evaluated by NumPy for all starts at once, `trial` is written as
+numba text, a `sweep` that gives every lane one trial. The loops around it (`driver`) fill the lanes from a queue of
+starts, retire those that ended and put the next start in their place; they are compiled once for all machines.
 
 Two facts shape the text. Selects are LLVM selects, never branches, and a sweep reads one buffer and writes another:
 stored in place, LLVM turns select-and-store into masked stores, 1.5 times slower on CPUs without AVX-512 (measured). The
@@ -13,25 +14,25 @@ results do not depend on lanes, chunks or threads, bit for bit.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from odeopt.compile import cache
-from odeopt.compile.emit import VECTOR_MATH, Writer
+from odeopt.compile.emit import VECTOR_MATH, Writer, numpy_function
 from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import leaves, rebuilt
 
 LANES = 128                     # starts in flight on a thread; 32 to 256 differ by less than 10 %, memory stays in L1
-GRAIN = 64                      # swept lanes are a multiple of this
 TRIALS = 16                     # sweeps between two looks at who has ended
 FLAGS = ("arcp", "contract", "nsz")
 
 _HEAD = '''"""{title}"""
 import math
 
-from numba import njit, types
+from numba import cfunc, types
 from numba.extending import intrinsic
 
 FLAGS = {flags}
@@ -47,8 +48,8 @@ def select(context, condition, a, b):
     return types.float64(types.boolean, types.float64, types.float64), generate
 
 '''
-_BODY = '''
-@njit("void(float64[::1], float64[::1], int64, float64[::1])", error_model="numpy", fastmath=FLAGS, nogil=True, cache=True)
+_SWEEP = '''
+@cfunc("void(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy", fastmath=FLAGS, cache=True)
 def sweep(A, B, lanes, P):
     """One trial of every lane, from A to B."""
 {parameters}
@@ -56,70 +57,6 @@ def sweep(A, B, lanes, P):
 {load}
 {trial}
 {store}
-
-
-@njit("void(float64[::1], int64, float64[::1], float64[::1])", error_model="numpy", fastmath=FLAGS, nogil=True, cache=True)
-def begin(A, j, x, P):
-    """Puts a start into lane j."""
-{parameters}
-{begin}
-
-
-@njit("int64(float64[::1], float64[::1], int64[::1], int64[::1], float64[:, ::1], float64[:, ::1], int64, int64, "
-      "boolean, int64, float64[::1])", error_model="numpy", nogil=True, cache=True)
-def run(A, B, owner, filled, X, out, first, last, drain, rounds, P):
-    """Runs starts first..last-1; returns the first one not yet in a lane.
-
-    With `drain` it goes on until the lanes are empty, else it stops when the queue can no longer fill them.
-    """
-    n = filled[0]
-    for _ in range(rounds):
-        while n < {lanes} and first < last:
-            begin(A, n, X[first], P)
-            owner[n] = first
-            n += 1
-            first += 1
-        if n == 0 or (n < {lanes} and not drain):
-            break
-        swept = (n + {grain} - 1) // {grain} * {grain}
-        for _ in range({trials}):
-            sweep(A, B, swept, P)
-            sweep(B, A, swept, P)
-        j = 0
-        while j < n:
-            if A[{status} + j] == 0.0:
-                j += 1
-                continue
-            n -= 1
-            for k in range({slots}):
-                out[owner[j], k] = A[k * {lanes} + j]
-                A[k * {lanes} + j] = A[k * {lanes} + n]
-            owner[j] = owner[n]
-            A[{status} + n] = 1.0
-    filled[0] = n
-    return first
-
-
-@njit("int64(float64[::1], float64[::1], int64, float64[:, :, ::1], int64, float64[::1])",
-      error_model="numpy", nogil=True, cache=True)
-def record(A, B, n, rows, stride, P):
-    """Writes lanes 0..n-1 into rows[:, k] after every `stride` trials; returns how many rows it filled."""
-    swept = (n + {grain} - 1) // {grain} * {grain}
-    for row in range(rows.shape[1]):
-        running = False
-        for j in range(n):
-            running = running or A[{status} + j] == 0.0
-        if not running:
-            return row
-        for _ in range(stride):
-            sweep(A, B, swept, P)
-            for k in range({slots}):
-                for j in range(swept):
-                    A[k * {lanes} + j] = B[k * {lanes} + j]
-        for j in range(n):
-            for k in range({slots}):
-                rows[j, row, k] = A[k * {lanes} + j]
-    return rows.shape[1]
 '''
 
 
@@ -132,8 +69,10 @@ class LaneKernel:
         The kernel's text.
     operations : dict
         Floating-point operations of one trial, by name (selects and comparisons included).
-    module
-        The numba module with `sweep`, `begin`, `run` and `record`.
+    paths : list of tuple
+        (key, ..., coordinate) of every slot, a column of the records; the status is the first.
+    first_work, work
+        Evaluations of the start and of a trial, as the machine counts them.
     """
 
     def __init__(self, machine: Any, dimension: int) -> None:
@@ -141,7 +80,8 @@ class LaneKernel:
         self._trace_begin(machine, names, dimension)
         self._trace_trial(machine, names)
         self.source = self._text(machine, names)
-        self.module = cache.load_kernel(self.source)
+        self._sweep = cache.load_kernel(self.source).sweep.address
+        self._driver = cache.load_kernel(_driver_text())
 
     def _trace_begin(self, machine: Any, names: Sequence[str], dimension: int) -> None:
         self._start = Graph()
@@ -189,30 +129,24 @@ class LaneKernel:
         self._after = [after[k] for k in self._slots]
         self._before_uniform = {before[k].index: value for k, value in uniform.items()}
         self._live = live
+        self._begin = numpy_function(self._start, [*self._x, *self._start_parameters], self._initial)
 
     def _text(self, machine: Any, names: Sequence[str]) -> str:
-        status = self.paths.index(("status",))*LANES
         trial = Writer({s.index: f"s{k}" for k, s in enumerate(self._before)}
                        | {p.index: f"p{k}" for k, p in enumerate(self._parameters)})
         for index, value in self._before_uniform.items():
             trial.names[index] = f"p{_parameter(value)}" if isinstance(value, Number) else trial.text(value)
         trial.write(self._graph.nodes, self._live, " "*8)
-        start = Writer({x.index: f"x[{i}]" for i, x in enumerate(self._x)}
-                       | {p.index: f"p{k}" for k, p in enumerate(self._start_parameters)})
-        start.write(self._start.nodes, self._start.live(self._initial), " "*4)
-        used = trial.operations | start.operations
         self.operations = _count(self._graph.nodes, self._live)
         head = _HEAD.format(title=machine.title, flags=set_text(FLAGS))
-        if used & set(VECTOR_MATH):
+        if trial.operations & set(VECTOR_MATH):
             from odeopt.compile import vector_math
             head += inspect.getsource(vector_math) + "\n"
-        return head + _BODY.format(
+        return head + _SWEEP.format(
             parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(names)),
             load="\n".join(f"        s{k} = A[{k*LANES} + j]  # {'.'.join(map(str, path))}" for k, path in enumerate(self.paths)),
             trial="\n".join(trial.lines),
-            store="\n".join(f"        B[{k*LANES} + j] = {trial.text(a)}" for k, a in enumerate(self._after)),
-            begin="\n".join([*start.lines, *(f"    A[{k*LANES} + j] = {start.text(a)}" for k, a in enumerate(self._initial))]),
-            status=status, slots=len(self._slots), lanes=LANES, grain=GRAIN, trials=TRIALS//2)
+            store="\n".join(f"        B[{k*LANES} + j] = {trial.text(a)}" for k, a in enumerate(self._after)))
 
     # -- running
 
@@ -221,16 +155,19 @@ class LaneKernel:
         """Numbers that a start takes in the results."""
         return len(self._slots)
 
-    def parameters(self) -> np.ndarray:
-        return np.array(self._values, dtype=float)
+    def records(self, starts: np.ndarray) -> np.ndarray:
+        """The records (S, width) of runs at their starts (S, n)."""
+        columns = [np.ascontiguousarray(starts[:, i]) for i in range(starts.shape[1])]
+        records = np.empty((len(starts), self.width))
+        with np.errstate(all="ignore"):
+            for k, column in enumerate(self._begin(*columns, *np.array(self._values))):
+                records[:, k] = column
+        return records
 
     @property
     def uniform_paths(self) -> list[tuple]:
         """Entries of the record that are the same for every start and trial."""
         return list(self._uniform)
-
-    def column(self, path: tuple) -> int | None:
-        return self.paths.index(path) if path in self.paths else None
 
     def uniform(self, path: tuple) -> float:
         """The value that every start has at `path`, where it is no slot."""
@@ -245,24 +182,36 @@ class Lanes:
     """The lanes of one thread."""
 
     def __init__(self, kernel: LaneKernel) -> None:
-        self._run, self._begin, self._record = kernel.module.run, kernel.module.begin, kernel.module.record
-        self._parameters = kernel.parameters()
+        self._sweep, self._driver = kernel._sweep, kernel._driver
+        self._parameters = np.array(kernel._values, dtype=float)
         self._a = np.zeros(kernel.width*LANES)
-        self._a[kernel.paths.index(("status",))*LANES:][:LANES] = 1.0              # empty lanes have ended
+        self._a[:LANES] = 1.0                               # empty lanes have ended
         self._b = self._a.copy()
         self._owner = np.zeros(LANES, dtype=np.int64)
-        self.filled = np.zeros(1, dtype=np.int64)
+        self._filled = np.zeros(1, dtype=np.int64)
 
-    def run(self, starts: np.ndarray, out: np.ndarray, first: int, last: int, drain: bool, rounds: int) -> int:
-        return self._run(self._a, self._b, self._owner, self.filled, starts, out, first, last, drain, rounds, self._parameters)
+    @property
+    def empty(self) -> bool:
+        return self._filled[0] == 0
 
-    def record(self, starts: np.ndarray, rows: np.ndarray, stride: int, fresh: bool) -> int:
-        """Trace up to LANES starts: rows[start, k] is the record after (k+1)*stride further trials, `first` that before."""
-        if fresh:
-            for j in range(len(starts)):
-                self._begin(self._a, j, starts[j], self._parameters)
-            self.first = self._a.reshape(-1, LANES)[:, :len(starts)].T.copy()
-        return self._record(self._a, self._b, len(starts), rows, stride, self._parameters)
+    def run(self, records: np.ndarray, first: int, last: int, drain: bool, rounds: int) -> int:
+        """Run the records first..last-1 to their ends, in place; see `driver.run`."""
+        return self._driver.run(self._sweep, self._parameters, self._a, self._b, self._owner, self._filled, records,
+                                first, last, drain, rounds, TRIALS//2)
+
+    def load(self, records: np.ndarray) -> None:
+        """Put up to LANES records into the lanes."""
+        self._a.reshape(-1, LANES)[:, :len(records)] = records.T
+
+    def record(self, rows: np.ndarray, stride: int) -> int:
+        """Trace the lanes that were loaded: rows[start, r] is the record after (r + 1)*stride further trials."""
+        return self._driver.record(self._sweep, self._parameters, self._a, self._b, LANES, rows, stride)
+
+
+def _driver_text() -> str:
+    path = os.path.join(os.path.dirname(__file__), "driver.py")
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def set_text(names: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""The figures and tables of papers, drawn again: `python -m experiments`."""

@@ -1,0 +1,71 @@
+"""Draw the figures: `python -m experiments [NAME ...] [--smoke] [--draw]`."""
+
+import argparse
+import sys
+import time
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.figure import Figure
+
+from experiments import gallery
+from odeopt import plot
+
+PAPERS = ("bensaid2023",)
+FIGURES = Path(__file__).resolve().parent.parent/"figures"
+
+
+def names() -> list[str]:
+    """Every figure and table, PAPER/NAME."""
+    return [f"{paper}/{name}" for paper in PAPERS for name in import_module(f"experiments.{paper}").CONTENTS]
+
+
+def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> gallery.Section:
+    """Compute one figure or table (unless `again`, from the data of an earlier run) and write it into a folder."""
+    module = import_module("experiments." + name.replace("/", "."))
+    stored = folder/"data"/f"{name}.nc"
+    if not again:
+        data = module.compute(smoke)
+        data.attrs["smoke"] = f"smoke: {data.starts} starts" if smoke else ""
+        with gallery.replacing(stored) as part:
+            data.to_netcdf(part, engine="h5netcdf")
+    with xr.load_dataset(stored, engine="h5netcdf") as data:
+        drawn = module.draw(data)
+        if isinstance(drawn, Figure):
+            plot.save(drawn, folder/name)
+            plt.close(drawn)
+        else:
+            gallery.write_table(drawn, data, folder/name)
+        return gallery.section(name, module, data, drawn)
+
+
+def main(arguments: list[str] | None = None, folder: Path = FIGURES) -> int:
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as bensaid2023/basins_classical; all if none is given")
+    parser.add_argument("--smoke", action="store_true", help="few starts, into figures/smoke")
+    parser.add_argument("--draw", action="store_true", help="draw again from the data of an earlier run")
+    chosen = parser.parse_args(arguments)
+    unknown = sorted(set(chosen.names) - set(names()))
+    if unknown:
+        parser.error(f"no figure {', '.join(unknown)}; there are: {', '.join(names())}")
+    folder = folder/"smoke" if chosen.smoke else folder
+    made, failed = {}, []
+    for name in chosen.names or names():
+        began = time.perf_counter()
+        try:
+            made[name] = make(name, folder, chosen.smoke, chosen.draw)
+        except Exception:                                           # the others shall still be drawn
+            traceback.print_exc()
+            failed.append(name)
+        print(f"{name:32}{time.perf_counter() - began:8.1f} s{'  FAILED' if name in failed else ''}", flush=True)
+    gallery.write(folder, names(), made)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
