@@ -271,6 +271,9 @@ def sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1.0, e)/(1.0 + e)
 
 
+UNROLLED = 4                    # most rounds of `iterate` that the lanes unroll
+
+
 def iterate(body: Callable, start: tuple, most: int) -> tuple:
     """Repeat `*values, done = body(*values)` until `done`, at most `most` times.
 
@@ -294,13 +297,13 @@ def iterate(body: Callable, start: tuple, most: int) -> tuple:
     graph = next((g for g in (getattr(leaf, "graph", None) for leaf in leaves(start)) if g is not None), None)
     if graph is not None:
         return graph.iterate(body, start, most)
-    values, done = start, False
+    looped, values, done = most > UNROLLED, start, False
     for k in range(most):
-        # as in the lanes, what was evaluated before is not known of a point that a loop, or a mask, hands on
-        *new, done = body(*(_copied(values) if k >= (1 if most > UNROLLED else 2) or most > UNROLLED else values))
-        values = tuple(new)
-        if hasattr(done, "graph"):                          # the start holds constants only, but the body recorded numbers
+        # as in the lanes, nothing is known of a point that a loop, or a mask, hands on
+        *new, done = body(*(_copied(values) if looped or k > 1 else values))
+        if hasattr(done, "graph"):                          # constants at the start, but the body records
             return done.graph.iterate(body, start, most)
+        values = tuple(new)
         if done:
             break
     return (*(_copied(values) if most > 1 else values), done)

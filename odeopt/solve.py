@@ -23,7 +23,7 @@ MOST_COORDINATES = 16           # above, unrolled text grows too long to compile
 CHUNK = 1024                    # starts that a thread takes at a time
 ROUNDS = 4096                   # rounds of lanes.TRIALS trials between two looks at Ctrl-C, some 0.1 s
 SEGMENT = 512                   # rows of a trace that are recorded at a time
-MOST_ROWS = 1 << 16             # rows of a trace before it is thinned
+MOST_NUMBERS = 1 << 24          # numbers in the trace of a block of starts before it is thinned, 128 MiB
 
 
 def solve(objective: Objective, method: Method, x0: Any, **options: Any) -> Solution:
@@ -103,7 +103,7 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
     if objective.dimension is not None and starts.shape[1] != objective.dimension:
         raise ValueError(f"{objective!r} takes points of {objective.dimension} coordinates, got starts of {starts.shape[1]}")
     limits = _limits(gtol, max_steps, max_trials, t_end)
-    machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits, count_rises)
+    machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits, count_rises, trace)
     backend = _backend(machine, backend, starts.shape[1])
     threads = _threads(threads)
     run = _run_lanes if backend == "lanes" else _run_numpy
@@ -166,8 +166,7 @@ def _ensemble(machine: Machine, method: Method, starts: np.ndarray, columns: dic
         fun = np.asarray(machine.objective.f(z["x"]))
     trace = None
     if stored is not None:
-        h = stored["h_tried"]
-        trace = Trace(stored["t",], h, stored["n",].astype(int), stored["trials",].astype(int), blocks(stored),
+        trace = Trace(stored["t",], stored["tried",], stored["n",].astype(int), stored["trials",].astype(int), blocks(stored),
                       stacked(stored, "g"), facts.pop("stride"), machine.objective, flow)
     return Ensemble(
         x=z["x"], fun=fun, jac=stacked(columns, "g"), z=z, t=columns["t",], h=columns["h",],
@@ -199,7 +198,6 @@ def _run_lanes(machine: Machine, starts: np.ndarray, trace: bool, threads: int, 
     if trace:
         out, rows, stride = _record(kernel, starts)
         stored = _lane_columns(kernel, rows)
-        stored["h_tried"] = np.concatenate([np.full((len(starts), 1), np.nan), stored["h",][:, :-1]], axis=1)
         threads = 1
     else:
         threads = min(threads, -(-len(starts)//CHUNK))
@@ -287,29 +285,31 @@ class _bar:
 
 
 def _record(kernel: Any, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Last records, the records of all rows (S, rows, width), and the trials between two rows.
+    """Last records (S, width), the records of all rows (S, rows, width), and the trials between two rows.
 
-    The stride doubles, and every second row is dropped, when a block of lanes has more than MOST_ROWS rows.
+    Row r holds what the start has become after r*stride trials. Where a block of starts takes more than MOST_NUMBERS
+    numbers the stride doubles; the last record is then a row of its own.
     """
     from odeopt.compile.lanes import LANES
-    blocks, stride = [], 1
+    stories, lasts, stride = [], [], 1
     for first in range(0, len(starts), LANES):
-        block = starts[first:first + LANES]
-        lanes, records = kernel.lanes(), kernel.records(block)
-        lanes.load(records)
-        kept = [records[:, None]]
-        while True:
-            segment = np.empty((len(block), SEGMENT, kernel.width))
-            count = lanes.record(segment, stride)
-            kept.append(segment[:, :count])
-            if count < SEGMENT:
-                break
-            if sum(k.shape[1] for k in kept) > MOST_ROWS:
-                kept, stride = [np.concatenate(kept, axis=1)[:, ::2]], 2*stride
-        blocks.append(np.concatenate(kept, axis=1))
-    longest = max(b.shape[1] for b in blocks)
-    rows = np.concatenate([np.concatenate([b, np.repeat(b[:, -1:], longest - b.shape[1], axis=1)], axis=1) for b in blocks])
-    return rows[:, -1], rows, stride
+        records = kernel.records(starts[first:first + LANES])
+        kept, last, trials, own = [records[:, None]], records, 0, 1
+        for block in kernel.lanes().trace(records, SEGMENT):
+            last = block[:, -1]
+            kept.append(block[:, -(trials + 1) % own::own])
+            trials += block.shape[1]
+            if sum(rows.size for rows in kept) > MOST_NUMBERS:
+                kept, own = [np.concatenate(kept, axis=1)[:, ::2]], 2*own
+        stories.append((np.concatenate(kept, axis=1), own))
+        lasts.append(last)
+        stride = max(stride, own)
+    thinned = [rows[:, ::stride//own] for rows, own in stories]
+    if stride > 1:
+        thinned = [np.concatenate([rows, last[:, None]], axis=1) for rows, last in zip(thinned, lasts, strict=True)]
+    longest = max(rows.shape[1] for rows in thinned)
+    padded = [np.concatenate([rows, np.repeat(rows[:, -1:], longest - rows.shape[1], axis=1)], axis=1) for rows in thinned]
+    return np.concatenate(lasts), np.concatenate(padded), stride
 
 
 # -- plain NumPy
@@ -330,7 +330,7 @@ def _run_numpy(machine: Machine, starts: np.ndarray, trace: bool, threads: int, 
     for x in starts[len(last):]:
         record, counts = machine.begin(x)
         last.append({**_flat(record), ("status",): 0.0} | {(name,): float(count) for name, count in counts.items()})
-        stories.append([_flat(record) | {"h_tried": np.nan}])
+        stories.append([_flat(record)])
     columns = {path: np.array([row[path] for row in last]) for path in last[0]}
     stored = None
     if trace:
@@ -343,14 +343,13 @@ def _run_numpy(machine: Machine, starts: np.ndarray, trace: bool, threads: int, 
 
 def _run_one(machine: Machine, x: np.ndarray, trace: bool) -> tuple[dict, dict, list]:
     record, counts = machine.begin(x.copy())
-    story = [_flat(record) | {"h_tried": np.nan}] if trace else []
+    story = [_flat(record)] if trace else []
     while record["status"] == 0.0:
-        tried = record["h"]
         record, work = machine.trial(record)
         for name, (per_trial, per_step) in work.items():
             counts[name] += per_trial + per_step
         if trace:
-            story.append(_flat(record) | {"h_tried": float(tried)})
+            story.append(_flat(record))
     return record, counts, story
 
 

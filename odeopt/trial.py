@@ -163,7 +163,8 @@ class Machine:
     """A method on an objective, as a machine that goes from record to record.
 
     A record holds `status, t, n, trials, z, g, h`, the controller's and the scheme's memory, where the method asks for
-    them V and f, and `rises` if `rise` is given: the accepted steps on which V rises by more than `rise` |V|.
+    them V and f, `rises` if `rise` is given (the accepted steps on which V rises by more than `rise` |V|), and `tried`, the
+    step of the last trial, if it is to be traced.
     """
 
     objective: Any
@@ -173,6 +174,7 @@ class Machine:
     h0: float
     limits: Limits
     rise: float | None = None
+    traced: bool = False
 
     internal = ("f", "scheme_memory")                       # not among the results
 
@@ -215,6 +217,8 @@ class Machine:
                 record["f"] = ode.f(x)
         if self.rise is not None:
             record["rises"] = 0.0
+        if self.traced:
+            record["tried"] = np.nan
         given = {"x": x, "h": self.h0, "V": Lazy(lambda: ode.V(t, z)), "g": record["g"], "f": Lazy(lambda: ode.f(x))}
         record["scheme_memory"] = ask(self.scheme.memory, given)
         record["memory"] = ask(self.controller.memory, given)
@@ -249,6 +253,8 @@ class Machine:
         if self.rise is not None:
             rose = lambda: where(V1() - record["V"] > self.rise*np.abs(record["V"]), 1.0, 0.0)  # noqa: E731
             new["rises"] = record["rises"] + where(keep, rose, 0.0)
+        if self.traced:
+            new["tried"] = where(running, used, record["tried"])
         if "f" in record:
             new["f"] = where(keep, lambda: ode.f(z1.x), record["f"])
         new["scheme_memory"] = where(keep, {**record["scheme_memory"], **step.memory}, record["scheme_memory"])
@@ -266,7 +272,7 @@ class Machine:
             status = where(~hit, lambda: self._ending(ode, new, changed, stuck, converge=False), float(Status.CONVERGED))
         new["status"] = where(running, status, record["status"])
         counts = {name: (tried[kind], ode.evaluations[kind] - tried[kind]) for name, kind in COUNTS.items()}
-        return new, Work(counts, running, keep)
+        return {key: new[key] for key in record}, Work(counts, running, keep)
 
     def _capped(self, ode: Ode, record: dict) -> Any:
         h = record["h"]

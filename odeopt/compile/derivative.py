@@ -11,7 +11,7 @@ import numpy as np
 from odeopt.compile import cache
 from odeopt.compile.emit import Writer
 from odeopt.compile.tracer import Graph, Number
-from odeopt.language import FormulaError, explained, sigmoid
+from odeopt.language import FormulaError, read, sigmoid
 
 VERSION = 1                     # of the derived texts: raise it when their form changes
 
@@ -34,12 +34,7 @@ class Derivatives:
         self._names = [f"x{i}" for i in range(dimension)] + [f"p{k}" for k in range(parameters)]
         inputs = [graph.input(name) for name in self._names]
         formula = bound(inputs[dimension:])
-        try:
-            self._value = formula(*inputs[:dimension])
-        except FormulaError:
-            raise
-        except (TypeError, ValueError, AttributeError, IndexError) as error:
-            raise explained(error, formula) from error
+        self._value = read(formula, *inputs[:dimension])
         if not isinstance(self._value, (Number, float, int)):
             raise FormulaError(f"{formula.__qualname__} must return one number, got {self._value!r}: "
                                "value(self, *x) is a formula of coordinates")

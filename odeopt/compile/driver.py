@@ -1,4 +1,4 @@
-"""The loops around a machine's sweep, compiled once for all machines: a sweep is called by its address.
+"""The loop around a machine's sweep, compiled once for all machines: a sweep is called by its address.
 
 The text of this module goes through the kernel cache (`cache.load_kernel`), not through Python's import.
 
@@ -62,26 +62,3 @@ def run(sweep, P, A, B, owner, filled, records, first, last, drain, rounds, tria
             A[n] = 1.0
     filled[0] = n
     return first
-
-
-@njit("int64(int64, float64[::1], float64[::1], float64[::1], int64, float64[:, :, ::1], int64)", nogil=True, cache=True)
-def record(sweep, P, A, B, lanes, rows, stride):
-    """Writes the first lanes into rows[:, r] after every `stride` trials; returns how many rows it filled before all ended."""
-    n, slots = rows.shape[0], rows.shape[2]
-    a, b, p = A.ctypes.data, B.ctypes.data, P.ctypes.data
-    swept = (n + GRAIN - 1)//GRAIN*GRAIN
-    for row in range(rows.shape[1]):
-        running = False
-        for j in range(n):
-            running = running or A[j] == 0.0
-        if not running:
-            return row
-        for _ in range(stride):
-            _call(sweep, a, b, swept, p)
-            for k in range(slots):
-                for j in range(swept):
-                    A[k*lanes + j] = B[k*lanes + j]
-        for j in range(n):
-            for k in range(slots):
-                rows[j, row, k] = A[k*lanes + j]
-    return rows.shape[1]

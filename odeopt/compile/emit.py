@@ -38,6 +38,7 @@ class Writer:
     def text(self, a: Any) -> str:
         if isinstance(a, Number):
             return self.names[a.index]
+        a = a.item() if isinstance(a, np.generic) else a
         if isinstance(a, float) and (a != a or a in (float("inf"), float("-inf"))):
             return {"inf": "math.inf", "-inf": "(-math.inf)", "nan": "math.nan"}[repr(a)]
         return f"({a!r})" if isinstance(a, float) and a < 0 else repr(a)
@@ -60,13 +61,18 @@ class Writer:
 
     def _loop(self, loop: Any, live: set[int], pad: str) -> None:
         done, inner = f"done{loop.head.index}", pad + "    "
-        for carried, initial in zip(loop.carried, loop.initial, strict=True):
+        moving = []
+        for carried, initial, following in zip(loop.carried, loop.initial, loop.following, strict=True):
+            if following is carried:
+                self.names[carried.index] = self.text(initial)
+                continue
+            moving.append((carried, following))
             self.names[carried.index] = f"c{carried.index}"
             self.lines.append(f"{pad}c{carried.index} = {self.text(initial)}")
         self.lines += [f"{pad}{done} = False", f"{pad}for _ in range({loop.most}):"]
         head = loop.head.graph
         self.write(loop.nodes, head.live([a for a in [*loop.following, loop.done] if isinstance(a, Number)]), inner)
-        after = [(f"c{c.index}", self.text(f)) for c, f in zip(loop.carried, loop.following, strict=True)]
+        after = [(f"c{c.index}", self.text(f)) for c, f in moving]
         for name, value in after:                           # all new values first: they may use each other's old ones
             self.lines.append(f"{inner}n{name} = {value}")
         for name, _ in after:

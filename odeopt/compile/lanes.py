@@ -13,9 +13,10 @@ results do not depend on lanes, chunks or threads, bit for bit.
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import leaves, rebuilt
 
 LANES = 128                     # starts in flight on a thread; 32 to 256 differ by less than 10 %, memory stays in L1
+GRAIN = 64                      # swept lanes are a multiple of this, as in the driver
 TRIALS = 16                     # sweeps between two looks at who has ended
 FLAGS = ("arcp", "contract", "nsz")
 
@@ -80,7 +82,7 @@ class LaneKernel:
         self._trace_begin(machine, names, dimension)
         self._trace_trial(machine, names)
         self.source = self._text(machine, names)
-        self._sweep = cache.load_kernel(self.source).sweep.address
+        self._sweep = cache.load_kernel(self.source).sweep
         self._driver = cache.load_kernel(_driver_text())
 
     def _trace_begin(self, machine: Any, names: Sequence[str], dimension: int) -> None:
@@ -196,16 +198,25 @@ class Lanes:
 
     def run(self, records: np.ndarray, first: int, last: int, drain: bool, rounds: int) -> int:
         """Run the records first..last-1 to their ends, in place; see `driver.run`."""
-        return self._driver.run(self._sweep, self._parameters, self._a, self._b, self._owner, self._filled, records,
+        return self._driver.run(self._sweep.address, self._parameters, self._a, self._b, self._owner, self._filled, records,
                                 first, last, drain, rounds, TRIALS//2)
 
-    def load(self, records: np.ndarray) -> None:
-        """Put up to LANES records into the lanes."""
-        self._a.reshape(-1, LANES)[:, :len(records)] = records.T
-
-    def record(self, rows: np.ndarray, stride: int) -> int:
-        """Trace the lanes that were loaded: rows[start, r] is the record after (r + 1)*stride further trials."""
-        return self._driver.record(self._sweep, self._parameters, self._a, self._b, LANES, rows, stride)
+    def trace(self, records: np.ndarray, rows: int) -> Iterator[np.ndarray]:
+        """What up to LANES records become trial by trial until all have ended, in blocks (starts, up to `rows`, width)."""
+        n, pointer = len(records), ctypes.POINTER(ctypes.c_double)
+        a, b = self._a.reshape(-1, LANES), self._b.reshape(-1, LANES)
+        a[:, :n] = records.T
+        parameters = self._parameters.ctypes.data_as(pointer)
+        while np.any(a[0, :n] == 0.0):
+            block = np.empty((n, rows, len(a)))
+            for row in range(rows):
+                self._sweep.ctypes(a.ctypes.data_as(pointer), b.ctypes.data_as(pointer), -(-n//GRAIN)*GRAIN, parameters)
+                a, b = b, a
+                block[:, row] = a[:, :n].T
+                if not np.any(a[0, :n] == 0.0):
+                    block = block[:, :row + 1]
+                    break
+            yield block
 
 
 def _driver_text() -> str:

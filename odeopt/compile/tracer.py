@@ -7,13 +7,14 @@ work. Emitters write a graph as kernel text; `symbolic` reads it as SymPy expres
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from odeopt.language import FormulaError, leaves, rebuilt
+from odeopt.language import UNROLLED, Unreadable, leaves, rebuilt, sigmoid, where
 
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 LOGICAL = ("and", "or", "not")
@@ -40,6 +41,7 @@ class Graph:
         self.nodes: list[Number] = []
         self._numbered: dict[tuple, Number] = {}
         self._count = 0
+        self._watched: list[tuple[dict, dict]] = []
 
     def input(self, name: str) -> Number:
         """A number given from outside."""
@@ -53,14 +55,14 @@ class Graph:
                 return _constant(_FOLD[op](*arguments))
         if op in _COMMUTATIVE:
             arguments = tuple(sorted(arguments, key=_order))
-        if op == "select" and arguments[1] is arguments[2]:
+        if op == "select" and _key(arguments[1]) == _key(arguments[2]):
             return arguments[1]
         if op in ("and", "or") and isinstance(arguments[0], bool):        # constants sort first
             return arguments[1] if arguments[0] == (op == "and") else arguments[0]
         return self._node(op, arguments)
 
     def _node(self, op: str, arguments: tuple) -> Number:
-        key = (op, *((type(a), repr(a)) if not isinstance(a, Number) else a.index for a in arguments))
+        key = (op, *map(_key, arguments))
         if key not in self._numbered:
             self._numbered[key] = self._append(op, arguments)
         return self._numbered[key]
@@ -73,14 +75,31 @@ class Graph:
 
     def iterate(self, body: Callable, start: tuple, most: int) -> tuple:
         """The recorded form of `language.iterate`: unrolled and masked up to 4 rounds, a loop above."""
-        from odeopt.language import where
-        if most <= 4:
-            values, done = start, False
-            for k in range(most):
+        if most > UNROLLED:
+            return Loop(self, body, start, most).results
+        *values, done = body(*start)
+        for _ in range(most - 1):
+            counted = [dict(counts) for counts, _ in self._watched]
+            with self._apart():
                 *new, stop = body(*values)
-                values, done = (tuple(new), stop) if k == 0 else (where(done, values, tuple(new)), done | stop)
-            return (*values, done)
-        return Loop(self, body, start, most).results
+            for (counts, _), old in zip(self._watched, counted, strict=False):
+                counts.update(where(done, old, dict(counts)))
+            values, done = where(done, tuple(values), tuple(new)), done | stop
+        return (*values, done)
+
+    def watch(self, counts: dict, known: dict) -> None:
+        """Let rounds of `iterate` carry `counts` along, and keep what becomes `known` to the round in which it does."""
+        if not any(counts is watched for watched, _ in self._watched):
+            self._watched.append((counts, known))
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """A round that may not happen: afterwards nothing is known that was not known before."""
+        before = [dict(known) for _, known in self._watched]
+        yield
+        for k, (_, known) in enumerate(self._watched):
+            known.clear()
+            known.update(before[k] if k < len(before) else {})
 
     def live(self, roots: Sequence) -> set[int]:
         """Indices of the nodes that `roots` need."""
@@ -99,21 +118,34 @@ class Loop:
 
     def __init__(self, graph: Graph, body: Callable, start: tuple, most: int) -> None:
         self.most = most
-        self.initial = [_constant(a) for a in leaves(start)]
+        watched = [counts for counts, _ in graph._watched]
+        whole = (start, tuple(map(dict, watched)))
+        self.initial = [_constant(a) for a in leaves(whole)]
         outer, numbered = graph.nodes, graph._numbered
         graph.nodes, graph._numbered = [], dict(numbered)
         try:
             self.carried = [graph._append("carried", ()) for _ in self.initial]
-            *new, self.done = body(*rebuilt(start, self.carried))
-            self.following = [_constant(a) for a in leaves(tuple(new))]
+            values, counted = rebuilt(whole, self.carried)
+            _update(watched, counted)
+            with graph._apart():
+                *new, self.done = body(*values)
+            self.following = [_constant(a) for a in leaves((tuple(new), tuple(watched)))]
             self.nodes = graph.nodes
         finally:
             graph.nodes, graph._numbered = outer, numbered
         if len(self.following) != len(self.initial):
-            raise FormulaError(f"iterate: the body took {len(self.initial)} numbers and returned {len(self.following)}")
+            raise Unreadable(f"iterate: the body took {len(leaves(start))} numbers and returned {len(leaves(tuple(new)))}")
         self.head = graph._append("loop", (self,))
-        *values, done = [graph._append("result", (self.head, k)) for k in range(len(self.initial) + 1)]
-        self.results = (*rebuilt(start, values), done)
+        ends = [initial if following is carried else graph._append("result", (self.head, k))
+                for k, (initial, carried, following) in enumerate(zip(leaves(whole), self.carried, self.following, strict=True))]
+        values, counted = rebuilt(whole, ends)
+        _update(watched, counted)
+        self.results = (*values, graph._append("result", (self.head, len(ends))))
+
+
+def _update(watched: Sequence[dict], counted: Sequence[dict]) -> None:
+    for counts, new in zip(watched, counted, strict=True):
+        counts.update(new)
 
 
 class Number:
@@ -163,21 +195,22 @@ class Number:
     __ror__ = __or__
     def __invert__(self): return self._with("not", self)
     def __hash__(self): return self.index
-    def __pow__(self, n): return _power(self, n)
+    def __pow__(self, n): return NotImplemented if isinstance(n, Vector) else _power(self, n)
+    def __rpow__(self, a): return _power(a, self)
 
     def sigmoid(self): return self._with("sigmoid", self)
 
     def __bool__(self):
-        raise FormulaError("a formula may not branch on a value: write np.where(condition, a, b)")
+        raise Unreadable("a formula may not branch on a value: write np.where(condition, a, b)")
 
     def __float__(self):
-        raise FormulaError("a recorded number has no value yet: use NumPy's functions (np.exp, np.sqrt, ...) in place "
+        raise Unreadable("a recorded number has no value yet: use NumPy's functions (np.exp, np.sqrt, ...) in place "
                            "of the math module's, float() or int()")
 
     __int__ = __index__ = __float__
 
     def __iter__(self):
-        raise FormulaError("a number of the formula was used as a vector")
+        raise Unreadable("a number of the formula was used as a vector")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         return _ufunc(ufunc, method, inputs, options)
@@ -199,6 +232,11 @@ class Vector:
         return Vector(coordinates)
 
     @property
+    def graph(self) -> Graph | None:
+        """What its numbers are recorded in; None for constants."""
+        return next((c.graph for c in self.coordinates if isinstance(c, Number)), None)
+
+    @property
     def shape(self) -> tuple[int]:
         return (len(self.coordinates),)
 
@@ -216,7 +254,7 @@ class Vector:
         return Vector(part) if isinstance(i, slice) else part
 
     def __setitem__(self, i, value):
-        raise FormulaError("a formula may not change its arguments: use oo.put(x, i, a)")
+        raise Unreadable("a formula may not change its arguments: use oo.put(x, i, a)")
 
     def __add__(self, other): return _each(np.add, self, other)
     def __radd__(self, other): return _each(np.add, other, self)
@@ -238,7 +276,8 @@ class Vector:
     def __and__(self, other): return _each(np.logical_and, self, other)
     def __or__(self, other): return _each(np.logical_or, self, other)
     def __invert__(self): return _each(np.logical_not, self)
-    def __pow__(self, n): return Vector([_power(c, n) for c in self.coordinates])
+    def __pow__(self, n): return _each(np.power, self, n)
+    def __rpow__(self, a): return _each(np.power, a, self)
     __hash__ = None
 
     def __matmul__(self, other):
@@ -254,10 +293,10 @@ class Vector:
 
     def sum(self): return _total(self.coordinates)
     def copy(self): return self
-    def sigmoid(self): return Vector([c.sigmoid() for c in self.coordinates])
+    def sigmoid(self): return Vector([sigmoid(c) for c in self.coordinates])
 
     def __bool__(self):
-        raise FormulaError("a formula may not branch on a value: write np.where(condition, a, b)")
+        raise Unreadable("a formula may not branch on a value: write np.where(condition, a, b)")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         return _ufunc(ufunc, method, inputs, options)
@@ -274,6 +313,10 @@ def _constant(a: Any) -> Any:
     if isinstance(a, np.ndarray) and a.ndim == 0:
         return _constant(a[()])
     return float(a)
+
+
+def _key(a: Any) -> Any:
+    return a.index if isinstance(a, Number) else (type(a), repr(a))
 
 
 def _recordable(a: Any) -> bool:
@@ -305,7 +348,7 @@ def _power(a: Any, n: Any) -> Any:
 def _check_length(name: str, *arguments: Any) -> int:
     lengths = {len(a) for a in arguments if np.ndim(a)}
     if len(lengths) > 1:
-        raise FormulaError(f"{name}: vectors of lengths {sorted(lengths)} do not go together")
+        raise Unreadable(f"{name}: vectors of lengths {sorted(lengths)} do not go together")
     return lengths.pop()
 
 
@@ -327,7 +370,7 @@ def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
     if any(getattr(a, "__array_ufunc__", True) is None for a in inputs):
         return NotImplemented
     if method != "__call__" or options:
-        raise FormulaError(f"np.{ufunc.__name__} with {method if method != '__call__' else sorted(options)} "
+        raise Unreadable(f"np.{ufunc.__name__} with {method if method != '__call__' else sorted(options)} "
                            "cannot be read; write the plain elementwise call")
     if ufunc is np.matmul:
         a, b = inputs
@@ -340,7 +383,7 @@ def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
         return _power(*inputs)
     if ufunc not in _UFUNCS:
         known = ", ".join(sorted(u.__name__ for u in _UFUNCS))
-        raise FormulaError(f"np.{ufunc.__name__} cannot be read. Known: {known}. "
+        raise Unreadable(f"np.{ufunc.__name__} cannot be read. Known: {known}. "
                            'For other functions set backend = "numpy" on the class.')
     graph = next(a.graph for a in inputs if isinstance(a, Number))
     return graph.operation(_UFUNCS[ufunc], *inputs)
@@ -348,7 +391,7 @@ def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
 
 def _array_function(function: Callable, arguments: tuple, options: dict) -> Any:
     if options:
-        raise FormulaError(f"np.{function.__name__} with {sorted(options)} cannot be read")
+        raise Unreadable(f"np.{function.__name__} with {sorted(options)} cannot be read")
     if function is np.where and len(arguments) == 3:
         if any(np.ndim(a) for a in arguments):
             return _each(_where_numbers, *arguments)
@@ -377,7 +420,7 @@ def _array_function(function: Callable, arguments: tuple, options: dict) -> Any:
             return vector.shape
     if function in (np.ndim, np.shape) and isinstance(vector, Number):
         return 0 if function is np.ndim else ()
-    raise FormulaError(f"np.{function.__name__} cannot be read; known: np.where, np.sum, np.dot, np.linalg.norm, np.max, "
+    raise Unreadable(f"np.{function.__name__} cannot be read; known: np.where, np.sum, np.dot, np.linalg.norm, np.max, "
                        'np.min and elementwise functions. For others set backend = "numpy" on the class.')
 
 
