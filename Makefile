@@ -15,7 +15,7 @@ export SOURCE_DATE_EPOCH ?= 1767225600
 # ruff does not read setup.cfg. Left out: magic methods without docstrings (D105); methods of the contract, which the
 # base class documents once (D102); noun phrases, since most functions here stand for a quantity (D401); Greek letters
 # and signs such as the multiplication sign in text (RUF001-RUF003).
-RUFF := $(VENV)/bin/ruff check --isolated --line-length 110 --target-version py311 \
+RUFF := $(VENV)/bin/ruff check --isolated --line-length 120 --target-version py311 \
         --select E,F,W,I,D,B,UP,NPY,RUF,SIM --ignore D102,D105,D401,RUF001,RUF002,RUF003 \
         --config 'lint.pydocstyle.convention="numpy"' \
         --config 'lint.per-file-ignores = {"tests/**" = ["D"], "experiments/**" = ["D101", "D103"]}'

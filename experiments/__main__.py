@@ -23,18 +23,20 @@ def names() -> list[str]:
     return [f"{paper}/{name}" for paper in PAPERS for name in import_module(f"experiments.{paper}").CONTENTS]
 
 
-def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> gallery.Section:
-    """Compute one figure or table (unless `again`, from the data of an earlier run) and write it into a folder."""
+def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> str:
+    """Write one figure or table into a folder; `again`: from the data of an earlier run."""
     module = import_module("experiments." + name.replace("/", "."))
     stored = folder/"data"/f"{name}.nc"
     if not again:
         data = module.compute(smoke)
-        data.attrs["smoke"] = f"smoke: {data.starts} starts" if smoke else ""
+        data.attrs["smoke"] = f"smoke: {data.attrs['starts']} starts" if smoke else ""
         with gallery.replacing(stored) as part:
             data.to_netcdf(part, engine="h5netcdf")
     with xr.load_dataset(stored, engine="h5netcdf") as data:
         drawn = module.draw(data)
         if isinstance(drawn, Figure):
+            drawn.draw_without_rendering()
+            drawn.set_layout_engine("none")             # the PDF and the PNG need not lay it out again
             plot.save(drawn, folder/name)
             plt.close(drawn)
         else:
@@ -44,7 +46,8 @@ def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> g
 
 def main(arguments: list[str] | None = None, folder: Path = FIGURES) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as bensaid2023/basins_classical; all if none is given")
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help=f"such as {names()[0]}; all if none is given")
     parser.add_argument("--smoke", action="store_true", help="few starts, into figures/smoke")
     parser.add_argument("--draw", action="store_true", help="draw again from the data of an earlier run")
     chosen = parser.parse_args(arguments)
@@ -60,7 +63,8 @@ def main(arguments: list[str] | None = None, folder: Path = FIGURES) -> int:
         except Exception:                                           # the others shall still be drawn
             traceback.print_exc()
             failed.append(name)
-        print(f"{name:32}{time.perf_counter() - began:8.1f} s{'  FAILED' if name in failed else ''}", flush=True)
+        seconds = time.perf_counter() - began
+        print(f"{name:32}{seconds:8.1f} s{'  FAILED' if name in failed else ''}", flush=True)
     gallery.write(folder, names(), made)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)

@@ -15,11 +15,16 @@ from matplotlib.figure import Figure
 from odeopt import objectives, plot, studies
 from odeopt.methods import Method
 
-SMOKE = (24, 24)
 TITLES = {"PolyTwo": "Benchmark 1", "PolyThree": "Benchmark 2", "PolyFive": "polyFive"}
 
 
-def run(benchmarks: Iterable[str], methods: Mapping[str, Method], shape: tuple[int, int], **options: Any) -> xr.Dataset:
+def cells(smoke: bool, side: int = 100) -> tuple[int, int]:
+    """Cells along w and b."""
+    return (24, 24) if smoke else (side, side)
+
+
+def run(benchmarks: Iterable[str], methods: Mapping[str, Method], shape: tuple[int, int],
+        **options: Any) -> xr.Dataset:
     """Run every method on every benchmark, from every cell centre of the benchmark's box.
 
     Parameters
@@ -35,12 +40,12 @@ def run(benchmarks: Iterable[str], methods: Mapping[str, Method], shape: tuple[i
     Returns
     -------
     Dataset
-        `label`, `steps`, `trials` (without the repeated ones of a bisection) and, if they are counted, `rises`,
-        over (benchmark, method, w, b); `backend` over (benchmark, method).
+        `label`, `steps`, `trials` (without the repeated ones of a bisection) and, if they are counted,
+        `rises`, over (benchmark, optimizer, w, b); `backend` over (benchmark, optimizer).
     """
-    rows = [xr.concat([_one(benchmark, method, shape, options) for method in methods.values()], "method")
+    rows = [xr.concat([_one(benchmark, method, shape, options) for method in methods.values()], "optimizer")
             for benchmark in benchmarks]
-    whole = xr.concat(rows, "benchmark").assign_coords(benchmark=list(benchmarks), method=list(methods))
+    whole = xr.concat(rows, "benchmark").assign_coords(benchmark=list(benchmarks), optimizer=list(methods))
     return whole.assign_attrs(starts=f"{shape[0]} × {shape[1]}")
 
 
@@ -49,7 +54,8 @@ def _one(benchmark: str, method: Method, shape: tuple[int, int], options: dict) 
     runs = found.ensemble
     columns = {"label": found.label.astype("int8"), "steps": runs.nit, "rises": runs.rises,
                "trials": runs.trials - np.asarray(runs.memory.get("repeats", 0.0), dtype=int)}
-    grids = {name: (("w", "b"), np.reshape(column, shape)) for name, column in columns.items() if column is not None}
+    grids = {name: (("w", "b"), np.reshape(column, shape))
+             for name, column in columns.items() if column is not None}
     centres = {axis: low + (high - low)*(np.arange(n) + 0.5)/n
                for axis, (low, high), n in zip("wb", found.box, shape, strict=True)}
     return xr.Dataset({**grids, "backend": runs.backend}, centres, {"box": found.box[0]})
@@ -91,22 +97,27 @@ class Map:
 
     @property
     def minimal(self) -> list[int]:
-        """Labels of true minima (some landscapes also list degenerate points that attract runs)."""
+        """Labels of true minima."""
         kinds = {tuple(c.x): c.kind for c in self.objective.critical_points}
         return [k for k, x in enumerate(self.minima) if "minimum" in kinds[tuple(x)]]
 
+    @property
+    def degenerate(self) -> list[int]:
+        """Labels of the points that are no minima but attract runs."""
+        return sorted(set(range(len(self.minima))) - set(self.minimal))
+
     def outcome(self) -> str:
         """How the runs end, in a few words."""
-        parts = {"to minima": self.minimal, "diverge": [-3], "to saddles": [k for k in range(len(self.minima))
-                 if k not in self.minimal], "elsewhere": [-1], "go on": [-2]}
-        said = [f"{percent(self.share(*labels))} {words}" for words, labels in parts.items() if self.share(*labels)]
-        return ", ".join(said)
+        parts = {"to minima": self.minimal, "diverge": [-3], "to degenerate points": self.degenerate,
+                 "elsewhere": [-1], "not converged": [-2]}
+        shares = {words: self.share(*labels) for words, labels in parts.items()}
+        return ", ".join(f"{percent(share)} {words}" for words, share in shares.items() if share)
 
 
 def views(data: xr.Dataset) -> Iterator[Map]:
     """The maps of a dataset, benchmark by benchmark."""
-    for benchmark, method in product(data["benchmark"].values, data["method"].values):
-        yield Map(str(benchmark), str(method), data.sel(benchmark=benchmark, method=method))
+    for benchmark, method in product(data["benchmark"].values, data["optimizer"].values):
+        yield Map(str(benchmark), str(method), data.sel(benchmark=benchmark, optimizer=method))
 
 
 def view(data: xr.Dataset, benchmark: str, method: str) -> Map:
@@ -123,7 +134,8 @@ def percent(share: float) -> str:
     return f"{100*share:.1f}".removesuffix(".0") + " %"
 
 
-def atlas(data: xr.Dataset, draw: Callable[[Map, Axes], Any], columns: int, height: float) -> tuple[Figure, Any]:
+def atlas(data: xr.Dataset, draw: Callable[[Map, Axes], Any], columns: int,
+          height: float) -> tuple[Figure, Any]:
     """A page of maps, `columns` beside each other, every benchmark beginning a new row.
 
     Parameters
@@ -145,18 +157,35 @@ def atlas(data: xr.Dataset, draw: Callable[[Map, Axes], Any], columns: int, heig
         draw(shown, ax)
         ax.title.set_fontsize(7)
         ax.label_outer()
-        if i % data.sizes["method"] == 0:
-            ax.annotate(TITLES[shown.benchmark], (0, 1), (-30, 15), "axes fraction", "offset points", fontsize=8,
-                        fontweight="bold", annotation_clip=False)
+        if i % data.sizes["optimizer"] == 0:
+            ax.annotate(TITLES[shown.benchmark], (0, 0.5), (-34, 0), "axes fraction", "offset points",
+                        rotation=90, ha="right", va="center", fontsize=8, fontweight="bold",
+                        annotation_clip=False)
     if data.attrs["smoke"]:
         figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure, axes
 
 
-def basins(data: xr.Dataset, columns: int, height: float, title: Callable[[Map], str] = Map.outcome) -> Figure:
-    """A page of basin maps with one legend; `title(map)` follows the method's name."""
+def basins(data: xr.Dataset, columns: int, height: float, title: Callable[[Map], str] = Map.outcome,
+           thin: int = 1) -> Figure:
+    """A page of basin maps with one legend.
+
+    Parameters
+    ----------
+    data, columns, height
+        As in `atlas`.
+    title : title(map)
+        Follows the method's name.
+    thin : int
+        Draw every so many of the level lines of the landscapes.
+    """
+    def one(shown: Map, ax: Axes) -> None:
+        plot.basins(shown, ax, levels=shown.objective.levels[::thin], legend=False,
+                    title=f"{shown.method}\n{title(shown)}")
     with plot.style():
-        figure, _ = atlas(data, lambda m, ax: plot.basins(m, ax, legend=False, title=f"{m.method}\n{title(m)}"), columns, height)
-        points = next(views(data)).minima
-        plot.legend(figure, data["label"].values, points)
+        figure, _ = atlas(data, one, columns, height)
+        first = next(views(data))
+        names = plot.class_names(first.minima)
+        names |= {k: f"{names[k]}, degenerate" for k in first.degenerate}
+        plot.legend(figure, data["label"].values, names)
     return figure

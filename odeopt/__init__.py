@@ -1,8 +1,8 @@
 """odeopt: neural-network optimizers as ODE integrators.
 
-An optimizer is a formula: a flow (a vector field with its Lyapunov function), a scheme (one step of it) and a controller
-(is the step accepted, and what is the next one). The same text is read by NumPy, by SymPy and by a tracer that compiles
-kernels for thousands of starts.
+An optimizer is a formula: a flow (a vector field with its Lyapunov function), a scheme (one step of it) and a
+controller (is the step accepted, and what is the next one). The same text is read by NumPy, by SymPy and by a tracer
+that compiles kernels for thousands of starts.
 
 >>> import odeopt as oo
 >>> oo.solve(oo.objectives.PolyThree(), oo.methods.lc_gd(), [0.4, -0.7], gtol=1e-6)      # doctest: +SKIP
@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = ("controllers", "flows", "methods", "objectives", "plot", "schemes", "studies", "verify")
-_NAMES = {"Method": "methods", "Solution": "solution", "Ensemble": "solution", "Trace": "solution", "Status": "status",
-          "solve": "solve", "solve_many": "solve", "FormulaError": "language", "State": "language", "iterate": "language",
-          "linear_solve": "language", "put": "language", "sigmoid": "language", "where": "language",
-          "Flow": "flows", "Scheme": "schemes", "Step": "schemes", "Controller": "controllers", "Landscape": "objectives"}
+_HOME = {
+    "language": ("FormulaError", "State", "iterate", "linear_solve", "put", "sigmoid", "where"),
+    "flows": ("Flow",), "schemes": ("Scheme", "Step"), "controllers": ("Controller",), "objectives": ("Landscape",),
+    "methods": ("Method",), "solver": ("solve", "solve_many"), "solution": ("Ensemble", "Solution", "Trace"),
+    "status": ("Status",),
+}
+_NAMES = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [*_MODULES, *_NAMES]
+__all__ = [
+    "Controller", "Ensemble", "Flow", "FormulaError", "Landscape", "Method", "Scheme", "Solution", "State", "Status",
+    "Step", "Trace", "controllers", "flows", "iterate", "linear_solve", "methods", "objectives", "plot", "put",
+    "schemes", "sigmoid", "solve", "solve_many", "studies", "verify", "where",
+]
 
 if TYPE_CHECKING:
     from odeopt import controllers, flows, methods, objectives, plot, schemes, studies, verify
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from odeopt.objectives import Landscape
     from odeopt.schemes import Scheme, Step
     from odeopt.solution import Ensemble, Solution, Trace
-    from odeopt.solve import solve, solve_many
+    from odeopt.solver import solve, solve_many
     from odeopt.status import Status
 
 
@@ -40,7 +47,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"odeopt.{name}")
     if name in _NAMES:
         value = getattr(importlib.import_module(f"odeopt.{_NAMES[name]}"), name)
-        globals()[name] = value                             # `solve` is also a module's name: the function stays
+        globals()[name] = value
         return value
     raise AttributeError(f"module 'odeopt' has no attribute {name!r}")
 

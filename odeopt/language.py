@@ -42,7 +42,7 @@ class Lazy:
         return self._value
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _parameter_names(function: Callable) -> tuple[str, ...]:
     kinds = inspect.signature(function).parameters
     for name, parameter in kinds.items():
@@ -124,6 +124,8 @@ _MENDS = (
     ("truth value of an array", "a formula may not branch on a value: write np.where(condition, a, b)"),
     ("must be real number", "use NumPy's function (np.exp, np.sqrt, ...) in place of the math module's"),
     ("converted to Python scalars", "use NumPy's function (np.exp, np.sqrt, ...) in place of the math module's"),
+    ("'Vector' object has no attribute", "formulas know +, -, *, /, **, @, np.where, np.sum and elementwise functions; "
+     'for others set backend = "numpy" on the class'),
     ("item assignment", "a formula may not change its arguments: use oo.put(x, i, a)"),
     ("assignment destination is read-only", "a formula may not change its arguments: use oo.put(x, i, a)"),
 )
@@ -335,7 +337,7 @@ def linear_solve(A: Any, b: Any) -> Any:
                          'set backend = "numpy" on the formula')
     rows = [[A[i][j] for j in range(n)] + [b[i]] for i in range(n)]
     for k in range(n):
-        for i in range(k + 1, n):                           # the largest pivot rises by compare and swap, without a branch
+        for i in range(k + 1, n):                           # the largest pivot rises by compare and swap
             swap = np.abs(rows[i][k]) > np.abs(rows[k][k])
             rows[k], rows[i] = ([np.where(swap, q, p) for p, q in zip(rows[k], rows[i], strict=True)],
                                 [np.where(swap, p, q) for p, q in zip(rows[k], rows[i], strict=True)])

@@ -66,7 +66,8 @@ class Method:
         if not (isinstance(self.h0, (int, float)) and 0.0 < self.h0 < math.inf):
             raise ValueError(f"Method: `h0` must be a finite step > 0, got {self.h0!r}")
         if not self.name:
-            object.__setattr__(self, "name", " + ".join(type(getattr(self, p)).__name__ for p in ("flow", "scheme", "controller")))
+            parts = (self.flow, self.scheme, self.controller)
+            object.__setattr__(self, "name", " + ".join(type(part).__name__ for part in parts))
 
 
 _METHODS: dict[str, Callable[..., Method]] = {}
@@ -144,7 +145,7 @@ def momentum(lr: float = 0.01, momentum: float = 0.9) -> Method:
 
 @_method("Momentum")
 def ema_momentum(lr: float = 0.1, momentum: float = 0.9) -> Method:
-    """v = momentum v + (1 - momentum) g, x -= lr v: the Momentum of Bensaid, Poette and Turpault."""
+    """The Momentum of Bensaid, Poette and Turpault: v = momentum v + (1 - momentum) g, x -= lr v."""
     _positive(lr=lr)
     _share(momentum=momentum)
     rate = (1.0 - momentum)/lr
@@ -200,7 +201,8 @@ def er(h0: float = 0.1, tol: float = 0.01) -> Method:
 @_method("LC", "LC_EGD")
 def lc_gd(h0: float = 0.1, slope: float = 0.5, shrink: float = 2.0, grow: float = 1e4) -> Method:
     """Lyapunov backtracking with memory on the gradient flow."""
-    return Method(GradientFlow(), ExplicitEuler(), LyapunovBacktracking(slope=slope, shrink=shrink, grow=grow), h0, "lc_gd")
+    control = LyapunovBacktracking(slope=slope, shrink=shrink, grow=grow)
+    return Method(GradientFlow(), ExplicitEuler(), control, h0, "lc_gd")
 
 
 @_method("LCD", "LC_EGD2")

@@ -248,11 +248,11 @@ class Solution:
                      whole.g[self.index][rows], whole.stride, whole.objective, whole.flow)
 
     def __repr__(self) -> str:
-        rows = [("status", self.status.name), ("message", self.message), ("x", self.x), ("fun", self.fun), ("V", self.V),
-                ("|g|", np.sqrt(self.jac @ self.jac)), ("t", self.t), ("h", self.h), ("nit", self.nit), ("trials", self.trials),
-                ("nfev", self.nfev), ("njev", self.njev), ("backend", self.backend)]
-        width = max(len(name) for name, _ in rows)
-        return f"{self.method.name} on {self.objective!r}\n" + "\n".join(f"{name:>{width + 2}}: {value}" for name, value in rows)
+        rows = {"status": self.status.name, "message": self.message, "|g|": np.sqrt(self.jac @ self.jac)}
+        names = ("x", "fun", "V", "t", "h", "nit", "trials", "nfev", "njev", "backend")
+        rows |= {name: getattr(self, name) for name in names}
+        lines = (f"{name:>9}: {value}" for name, value in rows.items())
+        return "\n".join([f"{self.method.name} on {self.objective!r}", *lines])
 
 
 def _row(value: Any, i: int) -> Any:

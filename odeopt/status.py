@@ -30,9 +30,10 @@ _MESSAGES = {
     Status.MAX_STEPS: "max_steps accepted steps were taken without convergence: raise max_steps or gtol, or compare "
                       "trace.h with the step that the controller should allow.",
     Status.MAX_TRIALS: "max_trials trials were made without convergence: most were rejected; see trace.accepted.",
-    Status.STEP_UNDERFLOW: "The step became so small that it no longer changes the state, without convergence: rounding "
-                           "in V dominates the demanded decrease (raise gtol), or the gradient does not fit the value.",
-    Status.STALLED: "A rejected trial changed neither the step nor the controller's memory, so it would repeat for ever: "
-                    "this scheme and controller do not go together.",
+    Status.STEP_UNDERFLOW: "The step became so small that it no longer changes the state, without convergence: "
+                           "rounding in V dominates the demanded decrease (raise gtol), or the gradient does not fit "
+                           "the value.",
+    Status.STALLED: "A rejected trial changed neither the step nor the controller's memory, so it would repeat for "
+                    "ever: this scheme and controller do not go together.",
     Status.DIVERGED: "The state or gradient is no longer finite: reduce the step, or use a Lyapunov controller.",
 }

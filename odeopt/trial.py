@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from odeopt.language import FormulaError, Lazy, State, ask, asks, leaves, where
+from odeopt.language import FormulaError, Lazy, State, ask, asks, leaves, read, where
+from odeopt.schemes.base import Step
 from odeopt.status import Status
-
 
 COUNTS = {"nfev": "f", "njev": "g", "nhev": "H"}            # SciPy's names of what `Ode.evaluations` counts
 
@@ -32,11 +32,14 @@ class Ode:
         Fresh evaluations so far: "f", "g" and "H" (Hessians and Hessian-vector products).
     """
 
-    def __init__(self, flow: Any, objective: Any) -> None:
+    def __init__(self, flow: Any, objective: Any, x: Any = None) -> None:
         self.flow, self.objective = flow, objective
         self.evaluations: dict[str, Any] = {"f": 0, "g": 0, "H": 0}
         self._known: dict[tuple, Any] = {}
         self._points: list = []                             # kept alive, so that no identity is used twice
+        graph = next((c.graph for c in getattr(x, "coordinates", ()) if hasattr(c, "graph")), None)
+        if graph is not None:                               # a recorded loop carries the counts from round to round
+            graph.watch(self.evaluations, self._known)
 
     def know(self, kind: str, x: Any, value: Any) -> None:
         """Remember what is already known at `x`."""
@@ -49,7 +52,8 @@ class Ode:
     def _evaluated(self, kind: str, x: Any, function: Callable) -> Any:
         if not self.knows(kind, x):
             self.evaluations[kind] = self.evaluations[kind] + 1
-            self.know(kind, x, function(x))
+            plain = self.objective.backend == "numpy"       # a user's own function raises its own errors
+            self.know(kind, x, function(x) if plain else read(function, x))
         return self._known[kind, _identity(x)]
 
     def f(self, x: Any) -> Any:
@@ -73,7 +77,8 @@ class Ode:
         """What a flow's formula may ask for at (t, z)."""
         x = z.x
         return {"t": t, **z.blocks, "f": Lazy(lambda: self.f(x)), "g": Lazy(lambda: self.g(x)),
-                "f_star": Lazy(lambda: self._known_minimum("f_star")), "x_star": Lazy(lambda: self._known_minimum("x_star")),
+                "f_star": Lazy(lambda: self._known_minimum("f_star")),
+                "x_star": Lazy(lambda: self._known_minimum("x_star")),
                 "Hdx": Lazy(lambda: self.hessp(x, self.field(t, z).x)),
                 "value": self.f, "gradient": self.g, "hessp": lambda v: self.hessp(x, v),
                 "prox": lambda y, s: self.objective.prox(y, s), **more}
@@ -105,15 +110,16 @@ class Ode:
     def _energy(self, name: str) -> Callable:
         formula = getattr(self.flow, name, None)
         if formula is None:
-            raise FormulaError(f"{type(self.flow).__name__} has no {name}: give the flow one, or choose a controller that "
-                               "does not ask for it (Constant, EmbeddedError)")
+            raise FormulaError(f"{type(self.flow).__name__} has no {name}: give the flow one, or choose a controller "
+                               "that does not ask for it (Constant, EmbeddedError)")
         return formula
 
     def part(self, name: str, t: Any, z: State, h: Any) -> State:
         """The state after the sub-flow `name` for a time h."""
         formula = getattr(self.flow, name, None)
         if name not in self.flow.parts or formula is None:
-            raise FormulaError(f"{type(self.flow).__name__} has no part {name!r}; its parts: {', '.join(self.flow.parts) or 'none'}")
+            raise FormulaError(f"{type(self.flow).__name__} has no part {name!r}; its parts: "
+                               f"{', '.join(self.flow.parts) or 'none'}")
         return z.replace(**ask(formula, self.given(t, z, h=h)))
 
     def subfield(self, name: str, t: Any, z: State) -> State:
@@ -162,9 +168,9 @@ class Work:
 class Machine:
     """A method on an objective, as a machine that goes from record to record.
 
-    A record holds `status, t, n, trials, z, g, h`, the controller's and the scheme's memory, where the method asks for
-    them V and f, `rises` if `rise` is given (the accepted steps on which V rises by more than `rise` |V|), and `tried`, the
-    step of the last trial, if it is to be traced.
+    A record holds `status, t, n, trials, z, g, h`, the controller's and the scheme's memory, where the method asks
+    for them V and f, `rises` if `rise` is given (the accepted steps on which V rises by more than `rise` |V|), and
+    `tried`, the step of the last trial, if it is to be traced.
     """
 
     objective: Any
@@ -187,28 +193,28 @@ class Machine:
 
     def parameters(self) -> list[tuple[str, float]]:
         """(name, value) of every run-time parameter."""
-        found: list = []
-        _with_parameters(self, "", lambda name, value: found.append((name, value)) or value)
-        return found
+        found: dict[str, float] = {}
+        with_parameters(self, "", lambda name, value: found.setdefault(name, value))
+        return list(found.items())
 
     def bound(self, numbers: Iterable) -> Machine:
         """The same machine with these numbers as its run-time parameters."""
         it = iter(numbers)
-        return _with_parameters(self, "", lambda name, value: next(it))
+        return with_parameters(self, "", lambda name, value: next(it))
 
     # -- the two functions that readers read
 
     def begin(self, x: Any) -> tuple[dict, dict]:
         """The record of a run at its start, and the evaluations that it took."""
         flow, zero = self.flow, x*0.0
-        ode = Ode(flow, self.objective)
+        ode = Ode(flow, self.objective, x)
         t = flow.t0
         given = ode.given(t, State({"x": x}), h=self.h0)
         first = {"x": x, **ask(flow.start, given)}
         unknown = [name for name in first if name not in (*flow.blocks, *flow.scalars)]
         if unknown or any(s not in first for s in flow.scalars):
-            raise FormulaError(f"{type(flow).__name__}.start must give every scalar of {flow.scalars} and only blocks of "
-                               f"{flow.blocks}; it gave {', '.join(k for k in first if k != 'x') or 'nothing'}")
+            raise FormulaError(f"{type(flow).__name__}.start must give every scalar of {flow.scalars} and only blocks "
+                               f"of {flow.blocks}; it gave {', '.join(k for k in first if k != 'x') or 'nothing'}")
         z = State({b: first.get(b, zero) for b in flow.blocks} | {s: first[s] for s in flow.scalars})
         record = {"status": 0.0, "t": t, "n": 0.0, "trials": 0.0, "h": self.h0, "z": z, "g": ode.g(x)}
         if self._asks_energy:
@@ -229,13 +235,16 @@ class Machine:
         """The record after one more trial, and the evaluations that it took."""
         flow, t, z, n = self.flow, record["t"], record["z"], record["n"]
         running = record["status"] == 0.0
-        ode = Ode(flow, self.objective)
+        ode = Ode(flow, self.objective, z.x)
         ode.know("g", z.x, record["g"])
         if "f" in record:
             ode.know("f", z.x, record["f"])
 
         h = self._capped(ode, record)
-        step = self.scheme.step(ode, t, z, h, **record["scheme_memory"])
+        step = read(self.scheme.step, ode, t, z, h, **record["scheme_memory"])
+        if not isinstance(step, Step):
+            raise FormulaError(f"{type(self.scheme).__name__}.step must return a Step, got {type(step).__name__}: "
+                               "return oo.Step(z)")
         used = h if step.h is None else step.h
         t1, z1 = t + used, step.z
         if flow.jump is not None:
@@ -247,11 +256,12 @@ class Machine:
 
         trials = record["trials"] + where(running, 1.0, 0.0)
         new = {"status": record["status"], "t": where(keep, t1, t), "n": where(keep, n + 1.0, n), "trials": trials,
-               "h": where(running, h1, record["h"]), "z": where(keep, z1, z), "g": where(keep, lambda: ode.g(z1.x), record["g"])}
+               "h": where(running, h1, record["h"]), "z": where(keep, z1, z),
+               "g": where(keep, lambda: ode.g(z1.x), record["g"])}
         if "V" in record:
             new["V"] = where(keep, V1, record["V"])
         if self.rise is not None:
-            rose = lambda: where(V1() - record["V"] > self.rise*np.abs(record["V"]), 1.0, 0.0)  # noqa: E731
+            rose = Lazy(lambda: where(V1() - record["V"] > self.rise*np.abs(record["V"]), 1.0, 0.0))
             new["rises"] = record["rises"] + where(keep, rose, 0.0)
         if self.traced:
             new["tried"] = where(running, used, record["tried"])
@@ -269,9 +279,10 @@ class Machine:
             hit = ask(flow.residual, ode.given(t, z.replace(x=x)) | {"g": g}) <= self.limits.gtol*self.limits.gtol
             found = running & hit
             new["z"], new["g"] = new["z"].replace(x=where(found, x, new["z"].x)), where(found, g, new["g"])
-            status = where(~hit, lambda: self._ending(ode, new, changed, stuck, converge=False), float(Status.CONVERGED))
+            other = Lazy(lambda: self._ending(ode, new, changed, stuck, converge=False))
+            status = where(~hit, other, float(Status.CONVERGED))
         new["status"] = where(running, status, record["status"])
-        counts = {name: (tried[kind], ode.evaluations[kind] - tried[kind]) for name, kind in COUNTS.items()}
+        counts = {name: (tried[kind], _more(ode.evaluations[kind], tried[kind])) for name, kind in COUNTS.items()}
         return {key: new[key] for key in record}, Work(counts, running, keep)
 
     def _capped(self, ode: Ode, record: dict) -> Any:
@@ -295,8 +306,9 @@ class Machine:
 
         def error() -> Any:
             if step.error is None:
-                raise FormulaError(f"{type(self.controller).__name__} asks for an error, but {type(self.scheme).__name__} "
-                                   "estimates none: use a scheme with an embedded estimate (EulerRichardson, DormandPrince)")
+                raise FormulaError(f"{type(self.controller).__name__} asks for an error, but "
+                                   f"{type(self.scheme).__name__} estimates none: use a scheme with an embedded "
+                                   "estimate (EulerRichardson, DormandPrince)")
             return step.error
         given = {"h": h, "t": t, "n": record["n"], "V1": V1, "predicted": Lazy(predicted), "error": Lazy(error),
                  "solved": step.solved, "z0": z, "z1": z1, "g0": record["g"], "g1": Lazy(lambda: ode.g(z1.x)),
@@ -310,8 +322,8 @@ class Machine:
                                        (self.scheme, step.memory, record["scheme_memory"])):
             unknown = [name for name in memory if name not in declared]
             if unknown:
-                raise FormulaError(f"{type(part).__name__} returned the memory {unknown[0]!r}, which its `memory` does not declare "
-                                   f"(it declares: {', '.join(declared) or 'nothing'})")
+                raise FormulaError(f"{type(part).__name__} returned the memory {unknown[0]!r}, which its `memory` does "
+                                   f"not declare (it declares: {', '.join(declared) or 'nothing'})")
         return answer
 
     def _ending(self, ode: Ode, record: dict, changed: Any, stuck: Any, converge: bool = True) -> Any:
@@ -321,7 +333,8 @@ class Machine:
         status: Any = 0.0
         reasons = [(stuck, Status.STALLED), (~_truth(changed), Status.STEP_UNDERFLOW),
                    (~_truth(record["h"] > self.controller.h_min), Status.STEP_UNDERFLOW),
-                   (record["trials"] >= limits.max_trials, Status.MAX_TRIALS), (record["n"] >= limits.max_steps, Status.MAX_STEPS)]
+                   (record["trials"] >= limits.max_trials, Status.MAX_TRIALS),
+                   (record["n"] >= limits.max_steps, Status.MAX_STEPS)]
         if limits.t_end is not None:
             reasons.append((record["t"] >= limits.t_end, Status.REACHED_T))
         reasons.append((~_truth(residual < np.inf), Status.DIVERGED))
@@ -330,6 +343,10 @@ class Machine:
         for holds, reason in reasons:                       # from the last resort to the first
             status = where(_truth(holds), float(reason), status)
         return status
+
+
+def _more(after: Any, before: Any) -> Any:
+    return 0 if after is before else after - before
 
 
 def _truth(condition: Any) -> Any:
@@ -345,7 +362,7 @@ def _differ(a: Any, b: Any) -> Any:
     return differ
 
 
-def _with_parameters(part: Any, name: str, number: Callable) -> Any:
+def with_parameters(part: Any, name: str, number: Callable) -> Any:
     """A copy of a part with every run-time parameter replaced by `number(name, value)`."""
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         copy = object.__new__(type(part))
@@ -353,10 +370,10 @@ def _with_parameters(part: Any, name: str, number: Callable) -> Any:
             value = getattr(part, field.name)
             if "float" in str(field.type) and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value)                        # friction=2 is a run-time parameter as friction=2.0 is
-            object.__setattr__(copy, field.name, _with_parameters(value, f"{name}.{field.name}".lstrip("."), number))
+            object.__setattr__(copy, field.name, with_parameters(value, f"{name}.{field.name}".lstrip("."), number))
         return copy
     if isinstance(part, (float, np.floating)):
         return number(name, float(part))
     if isinstance(part, tuple) and any(map(dataclasses.is_dataclass, part)):
-        return tuple(_with_parameters(p, f"{name}.{i}", number) for i, p in enumerate(part))
+        return tuple(with_parameters(p, f"{name}.{i}", number) for i, p in enumerate(part))
     return part

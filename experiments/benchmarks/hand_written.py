@@ -1,8 +1,8 @@
 """The peer of the traced lanes: the polyFive map by a kernel written by hand.
 
 Gradient descent under Lyapunov backtracking on polyFive, with its lanes, selects and refill typed out for this one
-combination, as one does without a tracer. It keeps the least that the loop needs: no time, no count of accepted steps, no
-status.
+combination, as one does without a tracer. It keeps the least that the loop needs: no time, no count of accepted
+steps, no status.
 """
 
 import numpy as np

@@ -48,7 +48,8 @@ def measure(repetitions: int = 7) -> list[str]:
     one, hand, two = (float(np.median(times[name])) for name in ("one", "hand", "two"))
     trials = int(ensemble.trials.sum())
     return [
-        f"polyFive map, 200 x 200 starts, {ensemble.trials.mean():.1f} trials a start, end points sum to {ensemble.x.sum():.3f}",
+        f"polyFive map, 200 x 200 starts, {ensemble.trials.mean():.1f} trials a start, "
+        f"end points sum to {ensemble.x.sum():.3f}",
         f"  lanes, 1 thread     {one:.3f} s  {trials/one/1e9:.3f}e9 trials/s",
         f"  written by hand     {hand:.3f} s  ratio {hand/one:.2f}",
         f"  lanes, 2 threads    {two:.3f} s  {one/two:.2f} times one thread",
@@ -60,7 +61,8 @@ def memory() -> list[str]:
     lines = []
     for n, trials in ((250, 1000), (250, 10**9), (1000, 10**9)):
         code = (f"from experiments.benchmarks import polyfive; polyfive.one_map({n}, {trials})")
-        lines.append("  " + subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        lines.append(f"  {done.stdout.strip()}")
     return ["memory of polyFive maps (results: 19 numbers a start)", *lines]
 
 
@@ -72,5 +74,6 @@ def one_map(n: int, most_trials: int) -> None:
     taken, ensemble = seconds(lambda: oo.solve_many(oo.objectives.PolyFive(), oo.methods.lc_gd(), points,
                                                     **{**OPTIONS, "max_trials": most_trials}))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{n} x {n} starts, at most {most_trials:.0e} trials: {taken:.2f} s, {ensemble.trials.sum()/taken/1e9:.3f}e9 trials/s, "
-          f"{ensemble.threads} threads, + {(after - before)/1024:.0f} MiB = {1024*(after - before)/n**2:.0f} bytes a start")
+    rate, memory = ensemble.trials.sum()/taken/1e9, 1024*(after - before)
+    print(f"{n} x {n} starts, at most {most_trials:.0e} trials: {taken:.2f} s, {rate:.3f}e9 trials/s, "
+          f"{ensemble.threads} threads, + {memory/2**20:.0f} MiB = {memory/n**2:.0f} bytes a start")

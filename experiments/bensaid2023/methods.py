@@ -1,6 +1,6 @@
 """The methods under the names that the papers and the authors' codes give them.
 
-LC (a, b) shrinks by a and grows by b, LCD (a, b, p) also bisects p times; the papers call these factors f1 and f2.
+LC (a, b) shrinks by a and grows by b, LCD (a, b, p) also bisects p times; the papers call the factors f1, f2.
 """
 
 from odeopt import methods
@@ -36,7 +36,8 @@ SMALL_STEPS = {
     "Adam 0.001": methods.adam(0.001),
 }
 FURTHER = {
-    "RMSProp": methods.rmsprop(0.1, alpha=0.999),
+    "RMSProp 0.1": methods.rmsprop(0.1, alpha=0.999),
     "LCD (30, 1e3, 2)": methods.lcd_gd(grow=1e3, bisections=2),
 }
-METHODS = {**CLASSICAL, **SMALL_STEPS, **FURTHER, **ADAPTIVE, **LYAPUNOV}
+METHODS = ({f"{name} 0.1": method for name, method in CLASSICAL.items()}
+           | SMALL_STEPS | FURTHER | ADAPTIVE | LYAPUNOV)

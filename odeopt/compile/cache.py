@@ -1,8 +1,8 @@
 """Content-addressed files for kernels and derivations.
 
 A kernel's file is named by the SHA-256 of its whole text, so an edited formula is another file and nothing is ever
-stale. The folder is `ODEOPT_CACHE_DIR` or the user's cache folder, one below it for each Python, numba, llvmlite and CPU.
-Where it cannot be used (read-only, full), a private temporary folder serves instead, with one warning.
+stale. The folder is `ODEOPT_CACHE_DIR` or the user's cache folder, one below it for each Python, numba, llvmlite and
+CPU. Where it cannot be used (read-only, full), a private temporary folder serves instead, with one warning.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def kernel_folder() -> str:
 
 
 def digest(text: str) -> str:
+    """SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -129,8 +130,9 @@ def _machine_code(name: str, folder: str) -> list[str]:
 def _private_folder(error: Exception) -> str:
     global _private
     if _private is None:
-        warnings.warn(f"kernel cache {root()} cannot be used ({type(error).__name__}: {error}); compiling into a private "
-                      "temporary folder. Set ODEOPT_CACHE_DIR to a folder that can be written.", RuntimeWarning, stacklevel=4)
+        warnings.warn(f"kernel cache {root()} cannot be used ({type(error).__name__}: {error}); compiling into a "
+                      "private temporary folder. Set ODEOPT_CACHE_DIR to a folder that can be written.",
+                      RuntimeWarning, stacklevel=4)
         _private = tempfile.TemporaryDirectory(prefix="odeopt-kernels-")
     return _private.name
 

@@ -2,8 +2,8 @@
 
 The text of this module goes through the kernel cache (`cache.load_kernel`), not through Python's import.
 
-Lanes are columns of a flat buffer with one row a slot: slot k of lane j is A[k*lanes + j]. Slot 0 is the status, 0 while
-the run goes on.
+Lanes are columns of a flat buffer with one row a slot: slot k of lane j is A[k*lanes + j]. Slot 0 is the status, 0
+while the run goes on.
 """
 
 from llvmlite import ir
@@ -21,7 +21,8 @@ def _call(context, address, a, b, lanes, parameters):
         pointer, integer = ir.DoubleType().as_pointer(), ir.IntType(64)
         function = ir.FunctionType(ir.VoidType(), [pointer, pointer, integer, pointer])
         builder.call(builder.inttoptr(address, function.as_pointer()),
-                     [builder.inttoptr(a, pointer), builder.inttoptr(b, pointer), lanes, builder.inttoptr(parameters, pointer)])
+                     [builder.inttoptr(a, pointer), builder.inttoptr(b, pointer), lanes,
+                      builder.inttoptr(parameters, pointer)])
         return context.get_dummy_value()
     return types.void(types.int64, types.int64, types.int64, types.int64, types.int64), generate
 

@@ -53,7 +53,8 @@ class Writer:
                 continue
             if node.op == "result":
                 loop, k = node.arguments[0].arguments[0], node.arguments[1]
-                self.names[node.index] = self.names[loop.carried[k].index] if k < len(loop.carried) else f"done{loop.head.index}"
+                result = loop.carried[k] if k < len(loop.carried) else None
+                self.names[node.index] = f"done{loop.head.index}" if result is None else self.names[result.index]
                 continue
             self.operations.add(node.op)
             self.names[node.index] = f"r{node.index}"

@@ -6,9 +6,9 @@ numba text, a `sweep` that gives every lane one trial. The loops around it (`dri
 starts, retire those that ended and put the next start in their place; they are compiled once for all machines.
 
 Two facts shape the text. Selects are LLVM selects, never branches, and a sweep reads one buffer and writes another:
-stored in place, LLVM turns select-and-store into masked stores, 1.5 times slower on CPUs without AVX-512 (measured). The
-number of swept lanes is a multiple of 64, so that the vector loop has no scalar remainder, which would round otherwise:
-results do not depend on lanes, chunks or threads, bit for bit.
+stored in place, LLVM turns select-and-store into masked stores, 1.5 times slower on CPUs without AVX-512 (measured).
+The number of swept lanes is a multiple of 64, so that the vector loop has no scalar remainder, which would round
+otherwise: results do not depend on lanes, chunks or threads, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from __future__ import annotations
 import ctypes
 import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ def select(context, condition, a, b):
 
 '''
 _SWEEP = '''
-@cfunc("void(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy", fastmath=FLAGS, cache=True)
+@cfunc("void(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy", fastmath=FLAGS,
+       cache=True)
 def sweep(A, B, lanes, P):
     """One trial of every lane, from A to B."""
 {parameters}
@@ -60,6 +62,27 @@ def sweep(A, B, lanes, P):
 {trial}
 {store}
 '''
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One number of the record: where it stands, its value at the start, before and after a trial."""
+
+    path: tuple
+    initial: Any
+    before: Number
+    after: Any
+
+    @property
+    def parameter(self) -> int | None:
+        """Which parameter it starts as, if it starts as one."""
+        name = self.initial.arguments[0] if isinstance(self.initial, Number) and self.initial.op == "input" else ""
+        return int(name[1:]) if name[:1] == "p" else None
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every start has the same value and no trial changes it: then it needs no room in the lanes."""
+        return self.after is self.before and (self.parameter is not None or not isinstance(self.initial, Number))
 
 
 class LaneKernel:
@@ -73,89 +96,32 @@ class LaneKernel:
         Floating-point operations of one trial, by name (selects and comparisons included).
     paths : list of tuple
         (key, ..., coordinate) of every slot, a column of the records; the status is the first.
-    first_work, work
-        Evaluations of the start and of a trial, as the machine counts them.
+    first_work : dict
+        Evaluations of the start.
+    work : Work
+        Evaluations of a trial; those that are counted in the kernel have the path ("work", name).
     """
 
     def __init__(self, machine: Any, dimension: int) -> None:
         names, self._values = zip(*machine.parameters(), strict=True)
-        self._trace_begin(machine, names, dimension)
-        self._trace_trial(machine, names)
-        self.source = self._text(machine, names)
+        start, trial = Graph(), Graph()
+        x = [start.input(f"x{i}") for i in range(dimension)]
+        parameters = [start.input(f"p{k}") for k in range(len(names))]
+        record, self.first_work = machine.bound(parameters).begin(Vector(x))
+        slots, self.work = _traced(trial, machine, names, record)
+        self._uniform = {slot.path: slot for slot in slots if slot.uniform}
+        slots, live = _needed(trial, slots, machine.internal)
+        self.paths = [slot.path for slot in slots]
+        self._begin = numpy_function(start, [*x, *parameters], [slot.initial for slot in slots])
+        self.operations = _count(trial.nodes, live)
+        self.source = _text(machine.title, names, trial, live, slots, self._uniform.values())
         self._sweep = cache.load_kernel(self.source).sweep
         self._driver = cache.load_kernel(_driver_text())
 
-    def _trace_begin(self, machine: Any, names: Sequence[str], dimension: int) -> None:
-        self._start = Graph()
-        self._x = [self._start.input(f"x{i}") for i in range(dimension)]
-        self._start_parameters = [self._start.input(f"p{k}") for k in range(len(names))]
-        self._record, self.first_work = machine.bound(self._start_parameters).begin(Vector(self._x))
-
-    def _trace_trial(self, machine: Any, names: Sequence[str]) -> None:
-        graph = self._graph = Graph()
-        self._parameters = [graph.input(f"p{k}") for k in range(len(names))]
-        bound = machine.bound(self._parameters)
-        before = [graph.input(f"s{k}") for k in range(len(leaves(self._record)))]
-        record, work = bound.trial(rebuilt(self._record, before))
-        paths = list(_paths(self._record))
-        initial, after = leaves(self._record), leaves(record)
-        if len(after) != len(paths):
-            raise AssertionError("a trial must keep the shape of its record")
-        for name, (per_trial, per_step) in work.items():
-            if isinstance(per_trial, Number) or isinstance(per_step, Number):        # counted round by round in the kernel
-                slot = graph.input(f"s{len(before)}")
-                keep, running = work.keep, work.running
-                paths.append(("work", name))
-                before.append(slot)
-                initial.append(0.0)
-                after.append(slot + np.where(running, per_trial, 0.0) + np.where(keep, per_step, 0.0))
-        self.work = work
-        # A slot that no trial changes, and that starts as a parameter or a constant, is that parameter or constant.
-        uniform = {}
-        for k, (old, new) in enumerate(zip(before, after, strict=True)):
-            if new is old and (not isinstance(initial[k], Number) or _parameter(initial[k]) is not None):
-                uniform[k] = initial[k]
-        # A slot that only keeps itself alive is dropped.
-        kept = {k for k, path in enumerate(paths) if path[0] not in machine.internal and k not in uniform}
-        while True:
-            live = graph.live([after[k] for k in kept])
-            more = {k for k, slot in enumerate(before) if slot.index in live and k not in uniform} - kept
-            if not more:
-                break
-            kept |= more
-        self._slots = sorted(kept)
-        self.paths = [paths[k] for k in self._slots]
-        self._uniform = {paths[k]: value for k, value in uniform.items()}
-        self._initial = [initial[k] for k in self._slots]
-        self._before = [before[k] for k in self._slots]
-        self._after = [after[k] for k in self._slots]
-        self._before_uniform = {before[k].index: value for k, value in uniform.items()}
-        self._live = live
-        self._begin = numpy_function(self._start, [*self._x, *self._start_parameters], self._initial)
-
-    def _text(self, machine: Any, names: Sequence[str]) -> str:
-        trial = Writer({s.index: f"s{k}" for k, s in enumerate(self._before)}
-                       | {p.index: f"p{k}" for k, p in enumerate(self._parameters)})
-        for index, value in self._before_uniform.items():
-            trial.names[index] = f"p{_parameter(value)}" if isinstance(value, Number) else trial.text(value)
-        trial.write(self._graph.nodes, self._live, " "*8)
-        self.operations = _count(self._graph.nodes, self._live)
-        head = _HEAD.format(title=machine.title, flags=set_text(FLAGS))
-        if trial.operations & set(VECTOR_MATH):
-            from odeopt.compile import vector_math
-            head += inspect.getsource(vector_math) + "\n"
-        return head + _SWEEP.format(
-            parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(names)),
-            load="\n".join(f"        s{k} = A[{k*LANES} + j]  # {'.'.join(map(str, path))}" for k, path in enumerate(self.paths)),
-            trial="\n".join(trial.lines),
-            store="\n".join(f"        B[{k*LANES} + j] = {trial.text(a)}" for k, a in enumerate(self._after)))
-
-    # -- running
-
     @property
     def width(self) -> int:
-        """Numbers that a start takes in the results."""
-        return len(self._slots)
+        """Numbers that a start takes in the records."""
+        return len(self.paths)
 
     def records(self, starts: np.ndarray) -> np.ndarray:
         """The records (S, width) of runs at their starts (S, n)."""
@@ -166,18 +132,63 @@ class LaneKernel:
                 records[:, k] = column
         return records
 
-    @property
-    def uniform_paths(self) -> list[tuple]:
-        """Entries of the record that are the same for every start and trial."""
-        return list(self._uniform)
-
-    def uniform(self, path: tuple) -> float:
-        """The value that every start has at `path`, where it is no slot."""
-        value = self._uniform[path]
-        return float(self._values[_parameter(value)] if isinstance(value, Number) else value)
+    def columns(self, records: np.ndarray) -> dict[tuple, np.ndarray]:
+        """Columns of records (..., width) by path; what is uniform is filled in."""
+        columns = {path: records[..., k] for k, path in enumerate(self.paths)}
+        for path, slot in self._uniform.items():
+            value = slot.initial if slot.parameter is None else self._values[slot.parameter]
+            columns[path] = np.full(records.shape[:-1], float(value))
+        return columns
 
     def lanes(self) -> Lanes:
+        """The lanes of one thread."""
         return Lanes(self)
+
+
+def _traced(graph: Graph, machine: Any, names: Sequence[str], record: Mapping) -> tuple[list[Slot], Any]:
+    """The slots of a machine's record, its trial recorded in `graph`, and the trial's work."""
+    bound = machine.bound([graph.input(f"p{k}") for k in range(len(names))])
+    initial = leaves(record)
+    before = [graph.input(f"s{k}") for k in range(len(initial))]
+    new, work = bound.trial(rebuilt(record, before))
+    slots = [Slot(*parts) for parts in zip(_paths(record), initial, before, leaves(new), strict=True)]
+    for name, (per_trial, per_step) in work.items():
+        if isinstance(per_trial, Number) or isinstance(per_step, Number):       # in a loop: counted as they come
+            slot = graph.input(f"s{len(slots)}")
+            after = slot + np.where(work.running, per_trial, 0.0) + np.where(work.keep, per_step, 0.0)
+            slots.append(Slot(("work", name), 0.0, slot, after))
+    return slots, work
+
+
+def _needed(graph: Graph, slots: Sequence[Slot], internal: Sequence[str]) -> tuple[list[Slot], set[int]]:
+    """The slots that are results, or that results depend on, and the nodes that must be computed for them."""
+    needed = [slot for slot in slots if slot.path[0] not in internal and not slot.uniform]
+    while True:
+        live = graph.live([slot.after for slot in needed])
+        known = {slot.path for slot in needed}
+        more = [slot for slot in slots if slot.before.index in live and not slot.uniform and slot.path not in known]
+        if not more:
+            return [slot for slot in slots if slot.path in known], live
+        needed += more
+
+
+def _text(title: str, names: Sequence[str], graph: Graph, live: set[int], slots: Sequence[Slot],
+          uniform: Iterable[Slot]) -> str:
+    """The kernel's text."""
+    writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
+    for slot in uniform:
+        writer.names[slot.before.index] = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
+    writer.write(graph.nodes, live, " "*8)
+    head = _HEAD.format(title=title, flags=_set_text(FLAGS))
+    if writer.operations & set(VECTOR_MATH):
+        from odeopt.compile import vector_math
+        head += inspect.getsource(vector_math) + "\n"
+    return head + _SWEEP.format(
+        parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(names)),
+        load="\n".join(f"        {writer.text(slot.before)} = A[{k*LANES} + j]  # {'.'.join(map(str, slot.path))}"
+                       for k, slot in enumerate(slots)),
+        trial="\n".join(writer.lines),
+        store="\n".join(f"        B[{k*LANES} + j] = {writer.text(slot.after)}" for k, slot in enumerate(slots)))
 
 
 class Lanes:
@@ -194,15 +205,16 @@ class Lanes:
 
     @property
     def empty(self) -> bool:
+        """Whether no run is under way."""
         return self._filled[0] == 0
 
     def run(self, records: np.ndarray, first: int, last: int, drain: bool, rounds: int) -> int:
         """Run the records first..last-1 to their ends, in place; see `driver.run`."""
-        return self._driver.run(self._sweep.address, self._parameters, self._a, self._b, self._owner, self._filled, records,
-                                first, last, drain, rounds, TRIALS//2)
+        return self._driver.run(self._sweep.address, self._parameters, self._a, self._b, self._owner, self._filled,
+                                records, first, last, drain, rounds, TRIALS//2)
 
     def trace(self, records: np.ndarray, rows: int) -> Iterator[np.ndarray]:
-        """What up to LANES records become trial by trial until all have ended, in blocks (starts, up to `rows`, width)."""
+        """What up to LANES records become, trial by trial until all have ended: blocks (starts, <= rows, width)."""
         n, pointer = len(records), ctypes.POINTER(ctypes.c_double)
         a, b = self._a.reshape(-1, LANES), self._b.reshape(-1, LANES)
         a[:, :n] = records.T
@@ -225,7 +237,7 @@ def _driver_text() -> str:
         return file.read()
 
 
-def set_text(names: Sequence[str]) -> str:
+def _set_text(names: Sequence[str]) -> str:
     """A set's text in a fixed order: repr of a set changes from process to process, and the cache would never hit."""
     return "{" + ", ".join(repr(name) for name in sorted(names)) + "}"
 
@@ -240,12 +252,6 @@ def _paths(record: Mapping, prefix: tuple = ()) -> Any:
             yield from ((*prefix, key, i) for i in range(len(value)))
         else:
             yield (*prefix, key)
-
-
-def _parameter(number: Number) -> int | None:
-    """Which parameter this number of the start is, if it is one."""
-    name = number.arguments[0] if number.op == "input" else ""
-    return int(name[1:]) if name[:1] == "p" else None
 
 
 def _count(nodes: Sequence[Number], live: set[int]) -> dict[str, int]:

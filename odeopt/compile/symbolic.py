@@ -8,6 +8,7 @@ from typing import Any
 import sympy as sp
 
 from odeopt.compile.tracer import Number
+from odeopt.language import FormulaError
 
 
 class sigmoid(sp.Function):
@@ -15,6 +16,12 @@ class sigmoid(sp.Function):
 
     def fdiff(self, argindex: int = 1) -> Any:
         return self*(1 - self)
+
+    def _eval_evalf(self, prec: int) -> Any:
+        return (1/(1 + sp.exp(-self.args[0])))._eval_evalf(prec)
+
+    def _eval_is_extended_real(self) -> Any:
+        return self.args[0].is_extended_real
 
 
 _OPERATIONS: dict[str, Any] = {
@@ -49,13 +56,15 @@ class Reader:
         for node in a.graph.nodes:                          # in order, so that depth is no matter
             if node.index <= a.index and node.index not in self._known:
                 self._known[node.index] = self._read(node)
+        if self._known[a.index] is None:
+            raise FormulaError("a loop (iterate of more than 4 rounds) has no derivative: write it out")
         return self._known[a.index]
 
     def _read(self, node: Number) -> Any:
         if node.op == "input":
             name = node.arguments[0]
             return self.symbols.setdefault(name, sp.Symbol(name, real=True))
-        if node.op not in _OPERATIONS:
+        if node.op not in _OPERATIONS or any(self._known.get(b.index) is None for b in node.needs()):
             return None                                     # a loop: no expression unless somebody needs it
         return _OPERATIONS[node.op](*(self._known[b.index] if isinstance(b, Number) else self._constant(b)
                                       for b in node.arguments))
@@ -63,7 +72,9 @@ class Reader:
     def _constant(self, a: Any) -> Any:
         if isinstance(a, bool):
             return sp.true if a else sp.false
-        return sp.Rational(repr(float(a))) if self.exact else (sp.Integer(int(a)) if float(a).is_integer() else sp.Float(a))
+        if self.exact:
+            return sp.Rational(repr(float(a)))
+        return sp.Integer(int(a)) if float(a).is_integer() else sp.Float(a)
 
 
 _CALLS = {sp.exp: "np.exp", sp.log: "np.log", sp.tanh: "np.tanh", sp.sin: "np.sin", sp.cos: "np.cos", sp.Abs: "np.abs",
@@ -82,7 +93,8 @@ def program(name: str, arguments: Sequence[str], results: Sequence, shape: Any) 
     for symbol, expression in shared:
         writer.names[symbol] = writer.text(expression)
     values = [writer.text(expression) for expression in reduced]
-    return "\n    ".join([f"def {name}({', '.join(arguments)}):", *writer.lines, f"return {shape.format(*values)}"]) + "\n"
+    head = f"def {name}({', '.join(arguments)}):"
+    return "\n    ".join([head, *writer.lines, f"return {shape.format(*values)}"]) + "\n"
 
 
 class _Writer:

@@ -29,7 +29,7 @@ _UFUNCS = {
     np.sqrt: "sqrt", np.abs: "abs", np.sign: "sign", np.exp: "exp", np.log: "log", np.tanh: "tanh",
     np.sin: "sin", np.cos: "cos", np.minimum: "min", np.maximum: "max",
 }
-_FOLD: dict[str, Callable] = {op: ufunc for ufunc, op in _UFUNCS.items() if ufunc not in (np.bitwise_and, np.bitwise_or)}
+_FOLD: dict[str, Callable] = {op: ufunc for ufunc, op in reversed(_UFUNCS.items())}
 _FOLD |= {"select": lambda c, a, b: a if c else b, "not": lambda a: not a,
           "sigmoid": lambda a: 1.0/(1.0 + math.exp(-a)) if a >= 0 else math.exp(a)/(1.0 + math.exp(a))}
 
@@ -134,10 +134,12 @@ class Loop:
         finally:
             graph.nodes, graph._numbered = outer, numbered
         if len(self.following) != len(self.initial):
-            raise Unreadable(f"iterate: the body took {len(leaves(start))} numbers and returned {len(leaves(tuple(new)))}")
+            raise Unreadable(f"iterate: the body took {len(leaves(start))} numbers and returned "
+                             f"{len(leaves(tuple(new)))}")
         self.head = graph._append("loop", (self,))
+        moves = zip(leaves(whole), self.carried, self.following, strict=True)
         ends = [initial if following is carried else graph._append("result", (self.head, k))
-                for k, (initial, carried, following) in enumerate(zip(leaves(whole), self.carried, self.following, strict=True))]
+                for k, (initial, carried, following) in enumerate(moves)]
         values, counted = rebuilt(whole, ends)
         _update(watched, counted)
         self.results = (*values, graph._append("result", (self.head, len(ends))))
@@ -168,7 +170,7 @@ class Number:
                                        if isinstance(a, Number) and a.index not in inner]
 
     def _with(self, op: str, *arguments: Any) -> Any:
-        if any(isinstance(a, (Vector, np.ndarray)) and np.ndim(a) for a in arguments) or not all(map(_recordable, arguments)):
+        if not all(map(_recordable, arguments)):
             return NotImplemented
         return self.graph.operation(op, *arguments)
 
@@ -205,7 +207,7 @@ class Number:
 
     def __float__(self):
         raise Unreadable("a recorded number has no value yet: use NumPy's functions (np.exp, np.sqrt, ...) in place "
-                           "of the math module's, float() or int()")
+                         "of the math module's, float() or int()")
 
     __int__ = __index__ = __float__
 
@@ -224,6 +226,7 @@ class Vector:
 
     __array_priority__ = 200
     __slots__ = ("coordinates",)
+    coordinates: tuple
 
     def __init__(self, coordinates: Sequence) -> None:
         object.__setattr__(self, "coordinates", tuple(coordinates))
@@ -278,7 +281,7 @@ class Vector:
     def __invert__(self): return _each(np.logical_not, self)
     def __pow__(self, n): return _each(np.power, self, n)
     def __rpow__(self, a): return _each(np.power, a, self)
-    __hash__ = None
+    __hash__ = None                                         # type: ignore[assignment]
 
     def __matmul__(self, other):
         if isinstance(other, np.ndarray) and other.ndim == 2:
@@ -371,7 +374,7 @@ def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
         return NotImplemented
     if method != "__call__" or options:
         raise Unreadable(f"np.{ufunc.__name__} with {method if method != '__call__' else sorted(options)} "
-                           "cannot be read; write the plain elementwise call")
+                         "cannot be read; write the plain elementwise call")
     if ufunc is np.matmul:
         a, b = inputs
         return b.__rmatmul__(a) if isinstance(b, Vector) else a @ b
@@ -384,14 +387,14 @@ def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
     if ufunc not in _UFUNCS:
         known = ", ".join(sorted(u.__name__ for u in _UFUNCS))
         raise Unreadable(f"np.{ufunc.__name__} cannot be read. Known: {known}. "
-                           'For other functions set backend = "numpy" on the class.')
+                         'For other functions set backend = "numpy" on the class.')
     graph = next(a.graph for a in inputs if isinstance(a, Number))
     return graph.operation(_UFUNCS[ufunc], *inputs)
 
 
 def _array_function(function: Callable, arguments: tuple, options: dict) -> Any:
     if options:
-        raise Unreadable(f"np.{function.__name__} with {sorted(options)} cannot be read")
+        raise Unreadable(f"{_name(function)} with {sorted(options)} cannot be read")
     if function is np.where and len(arguments) == 3:
         if any(np.ndim(a) for a in arguments):
             return _each(_where_numbers, *arguments)
@@ -420,8 +423,12 @@ def _array_function(function: Callable, arguments: tuple, options: dict) -> Any:
             return vector.shape
     if function in (np.ndim, np.shape) and isinstance(vector, Number):
         return 0 if function is np.ndim else ()
-    raise Unreadable(f"np.{function.__name__} cannot be read; known: np.where, np.sum, np.dot, np.linalg.norm, np.max, "
-                       'np.min and elementwise functions. For others set backend = "numpy" on the class.')
+    raise Unreadable(f"{_name(function)} cannot be read; known: np.where, np.sum, np.dot, np.linalg.norm, np.max, "
+                     'np.min and elementwise functions. For others set backend = "numpy" on the class.')
+
+
+def _name(function: Callable) -> str:
+    return f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
 
 
 def _where_numbers(condition: Any, a: Any, b: Any) -> Any:

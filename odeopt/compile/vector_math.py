@@ -23,7 +23,6 @@ fused multiply-add.  Signs of zero are not kept.
 """
 
 # min and max treat NaN otherwise.
-# ruff: noqa: FURB136
 
 from llvmlite import ir
 from numba import njit, types
@@ -150,7 +149,7 @@ def vlog(x):
         ``log(x)``, to 0.9 ulp; ``-inf`` at zero and NaN below.
     """
     subnormal = x < _MIN_NORMAL
-    bits = _to_bits(x * 2.0**54 if subnormal else x)
+    bits: int = _to_bits(x * 2.0**54 if subnormal else x)
     k = (bits - _SQRT_HALF_BITS) >> 52
     f = _from_bits(bits - (k << 52)) - 1.0
     # k as a double; an integer conversion is not vectorised by AVX2

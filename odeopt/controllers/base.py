@@ -40,6 +40,10 @@ class Controller:
             raise ValueError(f'`at` must be "step", "start" or "end", got {self.at!r}')
         if isinstance(self.h_max, str) and self.h_max != "flow":
             raise ValueError(f'`h_max` must be a number, "flow" or None, got {self.h_max!r}')
+        if isinstance(self.h_max, (int, float)):
+            self._demand(0.0, self.h_max, np.inf, "h_max")
+        if not self.h_min >= 0.0:
+            raise ValueError(f"`h_min` must be >= 0, got {self.h_min!r}")
 
     def memory(self) -> dict:
         """Starting values of what the controller remembers from trial to trial; may ask for h, x, f, g, V."""

@@ -41,6 +41,14 @@ class EmbeddedError(Controller):
     grow: float = 1e10
     shrink: float = 10.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._demand(0.0, self.tol, np.inf, "tol")
+        self._demand(0.0, self.safety, np.inf, "safety")
+        self._demand(0, self.order, np.inf, "order")
+        self._demand(1.0, self.grow, np.inf, "grow")
+        self._demand(1.0, self.shrink, np.inf, "shrink")
+
     def control(self, h: Any, error: Any) -> tuple:
         ratio = np.sqrt(error @ error)/self.tol
         bounded = np.maximum(ratio, 1e-300)                 # an estimate of 0 would make the next step infinite

@@ -65,7 +65,7 @@ class LyapunovBacktracking(Controller):
 
     def passes(self, V0: Any, V1: Any, predicted: Any) -> Any:
         """Whether V decreases enough; not-a-number does not pass."""
-        return V1 - V0 <= -self.slope*predicted
+        return -self.slope*predicted >= V1 - V0
 
     def control(self, h: Any, V0: Any, V1: Any, predicted: Any) -> tuple:
         ok = self.passes(V0, V1, predicted)
@@ -88,6 +88,10 @@ class Bisection(LyapunovBacktracking):
 
     shrink: float = 30.0
     bisections: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._demand(0, self.bisections, np.inf, "bisections")
 
     def memory(self, h: Any) -> dict:
         return {"phase": 0.0, "low": h, "high": h, "failed": 0.0, "repeats": 0.0}
@@ -126,6 +130,11 @@ class Prediction(LyapunovBacktracking):
 
     safety: float = 0.9
     floor: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._demand(0.0, self.safety, 1.0, "safety")
+        self._demand(0.0, self.floor, np.inf, "floor")
 
     def control(self, h: Any, V0: Any, V1: Any, predicted: Any) -> tuple:
         ok = self.passes(V0, V1, predicted)

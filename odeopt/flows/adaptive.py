@@ -36,6 +36,7 @@ class RMSProp(Flow):
     eps: float = 0.1
 
     blocks = ("x", "s")
+    positive = ("s",)
     parts = ("average", "move")
 
     def direction(self, s: Any, g: Any) -> Any:
@@ -82,6 +83,7 @@ class AWB(Flow):
     eps: float = 1e-10
 
     blocks = ("x", "m", "s")
+    positive = ("s",)
     parts = ("moments", "move")
 
     def field(self, m: Any, s: Any, g: Any) -> Any:
@@ -105,9 +107,9 @@ class AWB(Flow):
 class Adam(Flow):
     """Adam with bias correction (Kingma and Ba 2015; the flow of Barakat and Bianchi 2021).
 
-    With c1 = 1 - exp(-a t), c2 = 1 - exp(-b t): x' = -(m/c1)/(sqrt(s/c2) + eps), m' = a (g - m), s' = b (g^2 - s).
-    V = f + sum m^2/(2 a c1 D), D = eps + S, S = sqrt(s/c2), and -dV/dt = sum m^2/(c1 D) [1 + exp(-a t)/(2 c1)
-    - b/(4a) S/(D c2)] + sum b m^2 g^2/(4 a c1 c2 S D^2), >= 0 for all t if b <= 4a. At t = 0 the field is 0/0 (schemes that
+    With c1 = 1 - exp(-a t), c2 = 1 - exp(-b t): x' = -(m/c1)/(sqrt(s/c2) + eps), m' = a (g - m), s' = b (g^2 - s). V
+    = f + sum m^2/(2 a c1 D), D = eps + S, S = sqrt(s/c2), and -dV/dt = sum m^2/(c1 D) [1 + exp(-a t)/(2 c1) - b/(4a)
+    S/(D c2)] + sum b m^2 g^2/(4 a c1 c2 S D^2), >= 0 for all t if b <= 4a. At t = 0 the field is 0/0 (schemes that
     evaluate it there diverge at once); V is f there, its limit along solutions.
 
     Parameters
@@ -123,6 +125,7 @@ class Adam(Flow):
     eps: float = 1e-8
 
     blocks = ("x", "m", "s")
+    positive = ("s",)
     parts = ("moments", "move")
 
     def corrections(self, t: Any) -> tuple:

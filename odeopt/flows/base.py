@@ -13,9 +13,9 @@ from odeopt.language import asks
 class Flow:
     """A vector field z' = F(t, z) with its Lyapunov function V and its dissipation -dV/dt.
 
-    Subclasses are frozen dataclasses whose `float` fields are run-time parameters; `int`, `bool`, `str` and `tuple` fields
-    are structure. Every formula asks for what it needs by name: `t`, the blocks, `f`, `g`, `f_star`, `x_star`, `Hdx` (the
-    Hessian times the x-part of the field), `value`, `gradient`, `hessp`, `prox`; parts also `h`.
+    Subclasses are frozen dataclasses whose `float` fields are run-time parameters; `int`, `bool`, `str` and `tuple`
+    fields are structure. Every formula asks for what it needs by name: `t`, the blocks, `f`, `g`, `f_star`, `x_star`,
+    `Hdx` (the Hessian times the x-part of the field), `value`, `gradient`, `hessp`, `prox`; parts also `h`.
 
     Attributes
     ----------
@@ -23,13 +23,16 @@ class Flow:
         The vectors of the state, "x" first.
     scalars : tuple of str
         The single numbers of the state.
+    positive : tuple of str
+        The blocks and scalars that stay positive, such as averages of squares: proofs and random tests assume it.
     parts : tuple of str
         Sub-flows for splittings; the first carries the clock. A part that asks for `h` is an exact sub-flow and returns
         the blocks that it changes; one that does not is a sub-field, which the splitting's inner scheme integrates.
     V, dissipation : formula or None
         V and -dV/dt along the field; `bound = True` if the dissipation is only a lower bound of -dV/dt.
     jump : formula or None
-        Blocks to replace in every trial state (a maximum, a restart, a constraint). Asks also for `z0`, the state before.
+        Blocks to replace in every trial state (a maximum, a restart, a constraint). Asks also for `z0`, the state
+        before.
     t0 : float
         Time at the start.
     backend : str or None
@@ -38,6 +41,7 @@ class Flow:
 
     blocks: ClassVar[tuple[str, ...]] = ("x",)
     scalars: ClassVar[tuple[str, ...]] = ()
+    positive: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[tuple[str, ...]] = ()
     t0: ClassVar[float] = 0.0
     bound: ClassVar[bool] = False

@@ -14,9 +14,9 @@ from odeopt.flows.base import Flow
 class HeavyBall(Flow):
     """x' = v, v' = -friction v - gain g; V = gain f + |v|^2/2, -dV/dt = friction |v|^2 (Polyak 1964).
 
-    With gain = 1 it is form (b) of Bensaid, Poette and Turpault (V = f + |v|^2/2); with gain = friction it is their forms
-    (a) and (c), in which v averages the gradient (v of form (a) is -v here). PyTorch's momentum buffer is -v for
-    friction = (1 - momentum)/lr, gain = 1/lr, h = lr.
+    With gain = 1 it is form (b) of Bensaid, Poette and Turpault (V = f + |v|^2/2); with gain = friction it is their
+    forms (a) and (c), in which v averages the gradient (v of form (a) is -v here). PyTorch's momentum buffer is -v
+    for friction = (1 - momentum)/lr, gain = 1/lr, h = lr.
 
     Parameters
     ----------

@@ -16,6 +16,6 @@ from odeopt.objectives.landscapes import (
 from odeopt.objectives.neurons import Cloche, Neuron, PolyEight, PolyFive, PolyFour, PolyThree, PolyTwo, RatTwo
 from odeopt.objectives.sums import Component, Example
 
-__all__ = ["Beale", "Cloche", "Component", "CriticalPoint", "Example", "Function", "Himmelblau", "Landscape", "LogSumExp",
-           "Neuron", "Objective", "PolyEight", "PolyFive", "PolyFour", "PolyThree", "PolyTwo", "PowerFour", "Quadratic",
+__all__ = ["Beale", "Cloche", "Component", "CriticalPoint", "Example", "Function", "Himmelblau", "Landscape",
+           "LogSumExp", "Neuron", "Objective", "PolyEight", "PolyFive", "PolyFour", "PolyThree", "PolyTwo", "PowerFour", "Quadratic",
            "QuarticSaddle", "RatTwo", "Rosenbrock", "StyblinskiTang", "VValley"]

@@ -25,7 +25,7 @@ class Objective:
         "numpy" if the functions are no formulas (plain Python).
     """
 
-    dimension: int | None = None
+    dimension: Any = None
     f_star: Any = None
     x_star: Any = None
     backend: ClassVar[str | None] = None
@@ -40,7 +40,8 @@ class Objective:
 
     def hessian(self, x: Any) -> Any:
         """The matrix of second derivatives at x, as rows."""
-        raise FormulaError(f"{type(self).__name__} has no Hessian, but the scheme or flow asks for it: define hessian(self, x)")
+        raise FormulaError(f"{type(self).__name__} has no Hessian, but the scheme or flow asks for it: "
+                           "define hessian(self, x)")
 
     def hessp(self, x: Any, v: Any) -> Any:
         """The Hessian at x times v."""
@@ -86,7 +87,7 @@ class Landscape(Objective):
     critical_points : tuple of CriticalPoint
     """
 
-    dimension: ClassVar[Any] = 2
+    dimension = 2
     box: ClassVar[tuple[float, float]] = (-3.0, 3.0)
     levels: ClassVar[tuple[float, ...]] = ()
     label_radius: ClassVar[float] = 5e-2
@@ -154,16 +155,17 @@ def _parameters(landscape: Landscape) -> list:
     return [getattr(landscape, name) for name in _float_fields(landscape)]
 
 
-def _derivatives(landscape: Landscape) -> Any:
+def _derivatives(landscape: Any) -> Any:
     structure = tuple((f.name, getattr(landscape, f.name)) for f in dataclasses.fields(landscape)
                       if f.name not in _float_fields(landscape))
-    return _derived(type(landscape), structure)
+    kind: Any = type(landscape)
+    return _derived(kind, structure)
 
 
 @functools.lru_cache(maxsize=256)
 def _derived(kind: type, structure: tuple) -> Any:
     from odeopt.compile.derivative import Derivatives
-    bare = object.__new__(kind)
+    bare: Any = object.__new__(kind)
     for name, value in structure:
         object.__setattr__(bare, name, value)
     names = [f.name for f in dataclasses.fields(bare) if f.name not in dict(structure)]

@@ -47,8 +47,8 @@ class Scheme:
     """One step of size h: `step(ode, t, z, h, **memory) -> Step`.
 
     `ode` is the flow bound to the objective (`odeopt.trial.Ode`): `ode.field(t, z)`, `ode.V`, `ode.dissipation`,
-    `ode.part(name, t, z, h)`, `ode.f(x)`, `ode.g(x)`, `ode.hessian(x)`, `ode.hessp(x, v)`. Evaluations at the same point
-    are made once.
+    `ode.part(name, t, z, h)`, `ode.f(x)`, `ode.g(x)`, `ode.hessian(x)`, `ode.hessp(x, v)`. Evaluations at the same
+    point are made once.
 
     Attributes
     ----------

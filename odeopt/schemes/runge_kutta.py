@@ -43,7 +43,7 @@ class RungeKutta(Scheme):
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
         points, stages = [z], [ode.field(t, z)]
         for row in self.A:
-            points.append(z + h*combined(row, stages))
+            points.append(z + h*combined(row, stages) if any(row) else z)
             stages.append(ode.field(t + float(sum(row))*h, points[-1]))
         b = self.b
         error = None
@@ -114,9 +114,10 @@ class DormandPrince(RungeKutta):
 class EulerRichardson(Scheme):
     """The map of Bensaid, Poette and Turpault's method ER: z + h F(z + h F(z)), with a FULL step to the probe.
 
-    It is the extragradient map, of order 1, stable on -L x for 0 < h L < 1; the scheme usually named Euler-Richardson is
-    `Midpoint`. The error estimate is (h/2)(F - F~). On flows of x alone the stop test looks at the probe, and the probe
-    is what a run returns: at the state itself the test would never pass, since the step grows until h L is about 1.
+    It is the extragradient map, of order 1, stable on -L x for 0 < h L < 1; the scheme usually named Euler-Richardson
+    is `Midpoint`. The error estimate is (h/2)(F - F~). On flows of x alone the stop test looks at the probe, and the
+    probe is what a run returns: at the state itself the test would never pass, since the step grows until h L is
+    about 1.
     """
 
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:

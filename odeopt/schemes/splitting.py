@@ -43,12 +43,15 @@ class Splitting(Scheme):
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
         flow = ode.flow
         if not flow.parts:
-            raise FormulaError(f"{type(flow).__name__} has no parts, so {type(self).__name__} cannot split it: define `parts`, "
-                               "or use SemiImplicitEuler or a Runge-Kutta scheme")
-        clock = self.clock or flow.parts[0]
-        for name, fraction in self.letters(flow):
+            raise FormulaError(f"{type(flow).__name__} has no parts, so {type(self).__name__} cannot split it: "
+                               "define `parts`, or use SemiImplicitEuler or a Runge-Kutta scheme")
+        clock, letters = self.clock or flow.parts[0], self.letters(flow)
+        if {name for name, _ in letters} != set(flow.parts) or clock not in flow.parts:
+            raise FormulaError(f"{type(self).__name__} must name all parts of {type(flow).__name__} "
+                               f"({', '.join(flow.parts)}), one of them as the clock, got {letters} and {clock!r}")
+        for name, fraction in letters:
             length = h if fraction == 1.0 else fraction*h
-            if "h" in asks(getattr(flow, name, lambda h: None)):
+            if "h" in asks(getattr(flow, name)):
                 z = ode.part(name, t, z, length)
             else:
                 z = self.inner.step(_SubOde(ode, name), t, z, length).z

@@ -10,7 +10,7 @@ import numpy as np
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
 from odeopt.solution import Ensemble
-from odeopt.solve import solve_many
+from odeopt.solver import solve_many
 from odeopt.status import Status
 
 ELSEWHERE, NOT_CONVERGED, DIVERGED = -1, -2, -3
@@ -25,8 +25,8 @@ class Basins:
     Attributes
     ----------
     label : int array of `shape`
-        At [i, j, ...] that of the start at the centres of cells i, j, ...: k >= 0 for minimum k, reached within `radius`;
-        -1 for a small gradient far from every known minimum, -2 for not converged, -3 for diverged.
+        At [i, j, ...] that of the start at the centres of cells i, j, ...: k >= 0 for minimum k, reached within
+        `radius`; -1 for a small gradient far from every known minimum, -2 for not converged, -3 for diverged.
     minima : array (k, n)
     box : tuple of (low, high)
         For each coordinate.
@@ -70,7 +70,8 @@ class Basins:
         names = {ELSEWHERE: "elsewhere", NOT_CONVERGED: "not converged", DIVERGED: "diverged"}
         names |= {k: "(" + ", ".join(f"{c:g}" for c in x) + ")" for k, x in enumerate(self.minima)}
         shares = ", ".join(f"{names[k]} {100*share:.2f} %" for k, share in self.fraction.items())
-        return f"Basins of {self.method.name} on {self.objective!r}, {' x '.join(map(str, self.shape))} starts: {shares}"
+        shape = " x ".join(map(str, self.shape))
+        return f"Basins of {self.method.name} on {self.objective!r}, {shape} starts: {shares}"
 
 
 def grid(box: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -100,7 +101,9 @@ def label(ensemble: Ensemble, minima: np.ndarray, radius: float) -> np.ndarray:
     """The label of every run of an ensemble; see `Basins`."""
     S = len(ensemble)
     with np.errstate(all="ignore"):
-        distance = np.sqrt(((ensemble.x[:, None, :] - minima)**2).sum(axis=2)) if len(minima) else np.full((S, 1), np.inf)
+        distance = np.full((S, 1), np.inf)
+        if len(minima):
+            distance = np.sqrt(((ensemble.x[:, None, :] - minima)**2).sum(axis=2))
         nearest = np.where(distance.min(axis=1) <= radius, distance.argmin(axis=1), ELSEWHERE)
         diverged = (ensemble.status == Status.DIVERGED) | (~ensemble.success & ~(ensemble.g_norm <= LARGE_GRADIENT))
     return np.where(diverged, DIVERGED, np.where(ensemble.success, nearest, NOT_CONVERGED))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from odeopt import methods
 from odeopt.language import State
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
@@ -23,6 +24,7 @@ MOST_COORDINATES = 16           # above, unrolled text grows too long to compile
 CHUNK = 1024                    # starts that a thread takes at a time
 ROUNDS = 4096                   # rounds of lanes.TRIALS trials between two looks at Ctrl-C, some 0.1 s
 SEGMENT = 512                   # rows of a trace that are recorded at a time
+_INTERRUPTED = "interrupted: runs that had not ended have the status INTERRUPTED"
 MOST_NUMBERS = 1 << 24          # numbers in the trace of a block of starts before it is thinned, 128 MiB
 
 
@@ -45,7 +47,8 @@ def solve(objective: Objective, method: Method, x0: Any, **options: Any) -> Solu
     """
     x0 = _array(x0, "x0")
     if x0.ndim != 1:
-        raise ValueError(f"`x0` must be one point, an array (n,), got the shape {x0.shape}; for many starts use solve_many")
+        raise ValueError(f"`x0` must be one point, an array (n,), got the shape {x0.shape}; "
+                         "for many starts use solve_many")
     return solve_many(objective, method, x0[None, :], **options)[0]
 
 
@@ -93,17 +96,21 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
         If a formula cannot be read.
     """
     if not isinstance(objective, Objective):
-        hint = f": write {objective.__name__}()" if isinstance(objective, type) else ": wrap it in odeopt.objectives.Function"
-        raise TypeError(f"`objective` must be an Objective, got {objective!r}{hint if callable(objective) else ''}")
+        hint = f"write {objective.__name__}()" if isinstance(objective, type) else "functions go into objectives.Function"
+        raise TypeError(f"`objective` must be an Objective, got {objective!r}: {hint}")
     if not isinstance(method, Method):
-        raise TypeError(f"`method` must be a Method, got {method!r}; see odeopt.methods")
+        name = getattr(method, "__name__", "")
+        hint = f": write {name}()" if name in methods.names() else "; see odeopt.methods"
+        raise TypeError(f"`method` must be a Method, got {method!r}{hint}")
     starts = _array(starts, "starts")
     if starts.ndim != 2 or 0 in starts.shape:
         raise ValueError(f"`starts` must be an array (S, n) of at least one start, got the shape {starts.shape}")
     if objective.dimension is not None and starts.shape[1] != objective.dimension:
-        raise ValueError(f"{objective!r} takes points of {objective.dimension} coordinates, got starts of {starts.shape[1]}")
+        raise ValueError(f"{objective!r} takes points of {objective.dimension} coordinates, got starts of "
+                         f"{starts.shape[1]}")
     limits = _limits(gtol, max_steps, max_trials, t_end)
-    machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits, count_rises, trace)
+    machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits,
+                      rise=count_rises, traced=trace)
     backend = _backend(machine, backend, starts.shape[1])
     threads = _threads(threads)
     run = _run_lanes if backend == "lanes" else _run_numpy
@@ -135,7 +142,8 @@ def _backend(machine: Machine, backend: str | None, dimension: int) -> str:
     if backend not in (None, "lanes", "numpy"):
         raise ValueError(f'`backend` must be "lanes", "numpy" or None, got {backend!r}')
     if backend == "lanes" and plain is not None:
-        raise ValueError(f'{plain!r} is no straight-line formula, so the lanes cannot run it: use backend="numpy" or None')
+        raise ValueError(f"{plain!r} is no straight-line formula, so the lanes cannot run it: "
+                         'use backend="numpy" or None')
     if backend is None:
         return "lanes" if plain is None and dimension <= MOST_COORDINATES else "numpy"
     return backend
@@ -153,7 +161,7 @@ def _threads(threads: int | None) -> int:
 
 def _ensemble(machine: Machine, method: Method, starts: np.ndarray, columns: dict, stored: dict | None, backend: str,
               facts: dict) -> Ensemble:
-    S, n = starts.shape
+    n = starts.shape[1]
     flow = machine.flow
 
     def stacked(of: dict, *prefix: str) -> np.ndarray:
@@ -166,14 +174,15 @@ def _ensemble(machine: Machine, method: Method, starts: np.ndarray, columns: dic
         fun = np.asarray(machine.objective.f(z["x"]))
     trace = None
     if stored is not None:
-        trace = Trace(stored["t",], stored["tried",], stored["n",].astype(int), stored["trials",].astype(int), blocks(stored),
-                      stacked(stored, "g"), facts.pop("stride"), machine.objective, flow)
+        trace = Trace(stored["t",], stored["tried",], stored["n",].astype(int), stored["trials",].astype(int),
+                      blocks(stored), stacked(stored, "g"), facts.pop("stride"), machine.objective, flow)
     return Ensemble(
         x=z["x"], fun=fun, jac=stacked(columns, "g"), z=z, t=columns["t",], h=columns["h",],
         nit=columns["n",].astype(int), trials=columns["trials",].astype(int),
         **{name: columns[name,].astype(int) for name in COUNTS}, status=columns["status",].astype(int),
         memory=_nested(columns, "memory"), rises=columns["rises",].astype(int) if ("rises",) in columns else None,
-        starts=starts, objective=machine.objective, method=method, limits=machine.limits, backend=backend, trace=trace, **facts)
+        starts=starts, objective=machine.objective, method=method, limits=machine.limits, backend=backend,
+        trace=trace, **facts)
 
 
 def _nested(columns: dict, key: str) -> dict:
@@ -197,12 +206,12 @@ def _run_lanes(machine: Machine, starts: np.ndarray, trace: bool, threads: int, 
     stored, stride = None, 1
     if trace:
         out, rows, stride = _record(kernel, starts)
-        stored = _lane_columns(kernel, rows)
+        stored = kernel.columns(rows)
         threads = 1
     else:
         threads = min(threads, -(-len(starts)//CHUNK))
         out = _run_threads(kernel, starts, threads, progress)
-    columns = _lane_columns(kernel, out)
+    columns = kernel.columns(out)
     for name in COUNTS:
         column = np.full(len(starts), float(kernel.first_work[name]))
         per_trial, per_step = kernel.work.counts[name]
@@ -214,14 +223,6 @@ def _run_lanes(machine: Machine, starts: np.ndarray, trace: bool, threads: int, 
     finished = time.perf_counter()
     facts = {"time": finished - compiled, "compile_time": compiled - began, "threads": threads, "flags": lanes.FLAGS}
     return columns, stored, facts | ({"stride": stride} if trace else {})
-
-
-def _lane_columns(kernel: Any, out: np.ndarray) -> dict:
-    """Column by path; paths that are no slots are filled with their one value."""
-    columns = {path: out[..., k] for k, path in enumerate(kernel.paths)}
-    for path in kernel.uniform_paths:
-        columns[path] = np.full(out.shape[:-1], kernel.uniform(path))
-    return columns
 
 
 def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) -> np.ndarray:
@@ -257,7 +258,7 @@ def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) 
                 bar(handed[0])
             except KeyboardInterrupt:
                 stop.set()
-                warnings.warn("interrupted: runs that had not ended have the status INTERRUPTED", RuntimeWarning, stacklevel=5)
+                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=5)
         for future in futures:
             future.result()
     return records
@@ -308,7 +309,8 @@ def _record(kernel: Any, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, in
     if stride > 1:
         thinned = [np.concatenate([rows, last[:, None]], axis=1) for rows, last in zip(thinned, lasts, strict=True)]
     longest = max(rows.shape[1] for rows in thinned)
-    padded = [np.concatenate([rows, np.repeat(rows[:, -1:], longest - rows.shape[1], axis=1)], axis=1) for rows in thinned]
+    ended = [np.repeat(rows[:, -1:], longest - rows.shape[1], axis=1) for rows in thinned]
+    padded = [np.concatenate(both, axis=1) for both in zip(thinned, ended, strict=True)]
     return np.concatenate(lasts), np.concatenate(padded), stride
 
 
@@ -322,7 +324,7 @@ def _run_numpy(machine: Machine, starts: np.ndarray, trace: bool, threads: int, 
             try:
                 record, counts, story = _run_one(machine, x, trace)
             except KeyboardInterrupt:
-                warnings.warn("interrupted: runs that had not ended have the status INTERRUPTED", RuntimeWarning, stacklevel=4)
+                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=4)
                 break
             last.append(_flat(record) | {(name,): float(count) for name, count in counts.items()})
             stories.append(story)

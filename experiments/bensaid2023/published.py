@@ -1,0 +1,130 @@
+"""The numbers that a run is compared with.
+
+REFERENCE are recomputed reference values: the authors' methods, written a second time from their public
+codes and run in double precision from the cell centres of 100 x 100 cells on [-3, 3]^2 (polyFive: [-5,
+5]^2) with gtol = 1e-4, at most 20 000 steps, first step or learning rate 0.1 and the epsilons of
+odeopt.methods. Shares are in percent of all starts; steps and trials are means over the converged runs,
+trials per step their ratio. Trials are counted as the authors do: the start is none, and neither is the
+step that LCD applies again after a bisection. ER stops on its probe.
+
+ARCHIVE holds the authors' own results, as archived in their public repository NN_Levenberg_Marquardt
+(folder Record, deleted in commit d188eca): 10 000 random starts on the same square, so that shares differ
+by up to a percent and a half by chance; the gradient test was 1e-5 for Momentum, AWB, Adam and EM, and
+1e-4 for the others.
+
+RISES are from the same archive: `share`, the mean over all runs of the share of steps on which the energy
+rises by more than 1 % relative (kept for polyTwo only), and `runs`, the percentage of runs with at least
+one such step.
+
+POLYFIVE is from their draft of the second part of "Numerical splitting schemes as the cornerstone for
+mini-batch optimization" (2025): 28 000 random starts on [-5, 5]^2, percent.
+"""
+
+from typing import NamedTuple
+
+
+class Expected(NamedTuple):
+    """Shares of the starts that reach each minimum, in the order of the landscape, and what else is known."""
+
+    shares: tuple[float, float, float, float]
+    steps: float | None = None
+    trials_per_step: float | None = None
+    diverged: float = 0.0
+    not_converged: float = 0.0
+    trials: float | None = None
+
+
+REFERENCE = {
+    "PolyTwo": {
+        "GD 0.1": Expected((20.73, 20.73, 18.17, 18.17), diverged=22.20),
+        "GD 0.01": Expected((21.71, 21.71, 28.29, 28.29), 1149.3),
+        "GD 0.001": Expected((21.44, 21.44, 28.29, 28.29), not_converged=0.54),
+        "Momentum 0.1": Expected((14.41, 14.41, 35.59, 35.59), 184.4),
+        "Momentum 0.01": Expected((22.43, 22.43, 27.57, 27.57), 1101.0),
+        "AWB 0.1": Expected((14.61, 14.61, 35.39, 35.39), 200.2),
+        "Adam 0.1": Expected((21.49, 21.49, 28.51, 28.51), 297.3),
+        "Adam 0.001": Expected((17.18, 17.18, 32.82, 32.82), 6261.7),
+        "RMSProp 0.1": Expected((21.99, 21.99, 28.01, 28.01), 388.1),
+        "EGD": Expected((21.42, 21.42, 28.58, 28.58), 114.6, 1.004),
+        "EM": Expected((14.36, 14.36, 35.64, 35.64), 184.8, 1.010),
+        "ER": Expected((21.51, 21.51, 28.49, 28.49), 83.0, trials=84.9),
+        "LC (2, 1e4)": Expected((21.86, 21.86, 28.14, 28.14), 21.4, 13.592),
+        "LC (2, 2)": Expected((22.05, 22.05, 27.95, 27.95), 22.3, 1.860),
+        "LCD (30, 1e4, 3)": Expected((22.36, 22.36, 27.63, 27.63), 19.6, 7.027),
+        "LCD (30, 1e3, 2)": Expected((22.24, 22.24, 27.76, 27.76), 20.7, 5.198),
+        "LC_EGD3": Expected((22.12, 22.12, 27.88, 27.88), 21.5, 1.427),
+        "LC_M": Expected((21.85, 21.85, 28.15, 28.15), 45.8, 1.064),
+        "LC_RMSProp": Expected((19.07, 19.07, 30.93, 30.93), 31.7, 1.669),
+        "LC_clipping": Expected((21.68, 21.68, 28.32, 28.32), 22.9, 13.632),
+        "LC normalised": Expected((21.76, 21.76, 28.24, 28.24), 22.7, 14.198),
+        "LC_signGD": Expected((16.68, 16.68, 33.24, 33.22), 27.1, 14.262),
+    },
+    "PolyThree": {
+        "GD 0.1": Expected((0.0, 0.0, 0.0, 0.0), diverged=100.0),
+        "GD 0.01": Expected((11.68, 10.26, 8.42, 15.46), diverged=54.18),
+        "GD 0.001": Expected((18.02, 22.28, 16.25, 27.12), diverged=16.33),
+        "Momentum 0.1": Expected((5.97, 8.08, 6.05, 12.01), diverged=67.89),
+        "Momentum 0.01": Expected((16.31, 12.79, 20.17, 22.38), diverged=28.35),
+        "AWB 0.1": Expected((14.21, 13.78, 21.48, 50.53), 742.8),
+        "Adam 0.1": Expected((20.18, 21.76, 28.35, 29.71), 789.3),
+        "Adam 0.001": Expected((17.35, 17.00, 32.74, 32.86), 8177.9, not_converged=0.05),
+        "RMSProp 0.1": Expected((19.42, 22.55, 22.14, 35.89), 2818.9),
+        "EGD": Expected((16.86, 8.94, 48.65, 25.55), 111.6, 5.801),
+        "EM": Expected((20.63, 19.96, 43.56, 15.85), 227.8, 2.270),
+        "ER": Expected((21.01, 21.46, 28.15, 29.38), 152.2, trials=153.9),
+        "LC (2, 1e4)": Expected((32.85, 18.36, 47.60, 1.19), 42.1, 14.049),
+        "LC (2, 2)": Expected((21.63, 22.01, 27.72, 28.64), 48.6, 2.031),
+        "LCD (30, 1e4, 3)": Expected((24.64, 22.24, 36.95, 16.17), 31.7, 7.100),
+        "LCD (30, 1e3, 2)": Expected((26.15, 21.69, 36.47, 15.69), 40.3, 5.302),
+        "LC_EGD3": Expected((21.45, 21.98, 27.81, 28.75), 42.0, 1.395, not_converged=0.01),
+        "LC_M": Expected((18.74, 17.31, 33.18, 30.77), 74.6, 4.179),
+        "LC_RMSProp": Expected((17.99, 18.00, 32.06, 31.95), 43.9, 3.453),
+        "LC_clipping": Expected((30.29, 19.60, 49.11, 1.00), 41.9, 14.045),
+        "LC normalised": Expected((30.36, 19.16, 49.44, 1.04), 41.8, 14.355),
+        "LC_signGD": Expected((9.13, 32.17, 58.50, 0.04), 49.5, 14.369),
+    },
+    "PolyFive": {
+        "LC (2, 1e4)": Expected((8.95, 13.16, 17.71, 60.14), 470.9, 14.258),
+        "LCD (30, 1e4, 3)": Expected((8.59, 13.15, 20.03, 58.15), 263.9, 7.127),
+    },
+}
+
+ARCHIVE = {
+    "PolyTwo": {
+        "GD 0.1": Expected((20.78, 20.48, 18.92, 18.05), diverged=21.77),
+        "GD 0.01": Expected((21.62, 21.03, 29.04, 28.31)),
+        "Momentum 0.1": Expected((14.70, 14.04, 35.68, 35.58)),
+        "AWB 0.1": Expected((15.10, 14.81, 35.39, 34.70)),
+        "Adam 0.1": Expected((21.44, 21.14, 28.99, 28.43)),
+        "EGD": Expected((21.63, 21.14, 29.07, 28.16)),
+        "EM": Expected((14.49, 13.78, 36.02, 35.71)),
+        "ER": Expected((21.38, 20.87, 29.27, 28.48)),
+    },
+    "PolyThree": {
+        "GD 0.1": Expected((0.0, 0.0, 0.0, 0.0), diverged=100.0),
+        "GD 0.001": Expected((17.99, 21.94, 17.03, 27.19), diverged=15.85),
+        "Momentum 0.1": Expected((6.15, 8.35, 5.80, 11.80), diverged=67.89),
+        "AWB 0.1": Expected((14.53, 13.72, 21.94, 49.80)),
+        "Adam 0.1": Expected((20.19, 21.24, 28.87, 29.65), not_converged=0.05),
+        "Adam 0.001": Expected((17.36, 16.36, 33.47, 32.64)),
+        "EGD": Expected((17.42, 8.72, 48.92, 24.94)),
+        "EM": Expected((20.79, 19.53, 44.03, 15.24), diverged=0.06, not_converged=0.35),
+        "ER": Expected((21.18, 21.16, 28.62, 29.04)),
+        "LC (2, 2)": Expected((21.57, 21.55, 28.32, 28.56)),
+    },
+    "PolyFive": {},
+}
+
+RISES = {
+    "PolyTwo": {"GD": {"share": 0.2176, "runs": 21.8}, "Momentum": {"share": 0.0030, "runs": 32.6},
+                "AWB": {"share": 0.1065, "runs": 64.5}, "Adam": {"share": 0.0264, "runs": 19.8},
+                "ER": {"share": 0.0031, "runs": 5.8}},
+    "PolyThree": {"GD": {"runs": 100.0}, "Momentum": {"runs": 94.6}, "AWB": {"runs": 78.6},
+                  "Adam": {"runs": 12.9}, "ER": {"runs": 1.6}},
+}
+
+POLYFIVE = {
+    "GD 0.01": {"diverged": 96.3},
+    "Adam 0.001": {"diverged": 0.0, "minima": 79.1},
+    "LC (2, 1e4)": {"diverged": 0.0, "minima": 99.98},
+}

@@ -1,0 +1,196 @@
+"""Whether the stated dissipation is the rate at which V falls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from odeopt.compile.emit import numpy_function
+from odeopt.compile.symbolic import Reader
+from odeopt.compile.tracer import Graph, Number, Vector
+from odeopt.flows import Flow
+from odeopt.language import FormulaError, State, leaves, sigmoid
+from odeopt.objectives import Objective
+from odeopt.trial import Ode, with_parameters
+from odeopt.verify.base import Verdict
+
+STATES = 1000                   # random states for each dimension
+TOLERANCE = 1e-9                # of the residual, relative to the sum of its terms' magnitudes
+SIMPLIFIABLE = 100              # operations up to which SymPy's simplify, which may take for ever, is asked
+
+
+def dissipation(flow: Flow) -> Verdict:
+    """Whether dV/dt + dissipation = 0 along the flow, for every smooth objective and all positive parameters.
+
+    SymPy reads what the formulas do to recorded numbers, for 1 and 2 coordinates. The objective's value f,
+    gradient g and symmetric Hessian H, its minimum, the time t > 0, the state and every `float` parameter > 0
+    are unknown symbols, so that
+
+        dV/dt = V_t + V_f g.F_x + V_g.(H F_x) + sum over the blocks of V_z.F_z
+
+    is exact. In n coordinates it is made of single sums of a_i and double sums of b_ij if sums enter to
+    degree 2 at most, once roots and exponentials of sums are symbols: 1 coordinate shows that a_1 + b_11
+    vanishes, 2 that b_12 + b_21 does, and nothing else occurs in n. Kinks (of |x|, min, where) are left out:
+    they are almost nothing of the state space.
+
+    Parameters
+    ----------
+    flow : Flow
+        With V and dissipation.
+
+    Returns
+    -------
+    Verdict
+        "refuted" with a counterexample if the sum exceeds 1e-9 of its terms at one of 1000 random states for
+        each dimension, half of them with the flow's own parameters; else "proved", or "measured" if SymPy
+        does not see that the sum vanishes. Where the flow declares `bound` the claim is dissipation <= -dV/dt
+        with its own parameters, which is only measured.
+
+    Raises
+    ------
+    FormulaError
+        If the flow has no V or no dissipation, or if they cannot be read.
+    """
+    for name in ("V", "dissipation"):
+        if getattr(flow, name) is None:
+            raise FormulaError(f"{type(flow).__name__} has no {name}, so there is nothing to verify")
+    proved, seen = not flow.bound, 0.0
+    for n in (1, 2):
+        claim = _Claim(flow, n)
+        worst, counterexample = claim.measured()
+        if worst > TOLERANCE:
+            claim_text = f"dissipation {'<=' if flow.bound else '='} -dV/dt"
+            return Verdict("refuted", flow, f"{claim_text} fails with n = {n}", counterexample)
+        proved, seen = proved and claim.vanishes(), max(seen, worst)
+    if flow.bound:
+        return Verdict("measured", flow, f"dissipation <= -dV/dt at {2*STATES} random states")
+    rounding = f"{2*STATES} random states agree within {seen:.1e}"
+    if proved:
+        return Verdict("proved", flow, f"dV/dt + dissipation = 0 for every objective; {rounding}")
+    return Verdict("measured", flow, f"dV/dt + dissipation was not simplified to 0, but {rounding}")
+
+
+class _Unknown(Objective):
+    """An objective of which only the value, gradient and Hessian at one point are named."""
+
+    def __init__(self, graph: Graph, x: Vector) -> None:
+        n = len(x)
+        self._x = x
+        self._f = graph.input("f")
+        self._g = Vector([graph.input(f"g{i}") for i in range(n)])
+        self._H = [Vector([graph.input(f"H{min(i, j)}{max(i, j)}") for j in range(n)]) for i in range(n)]
+        self.f_star = graph.input("f_star")
+        self.x_star = Vector([graph.input(f"x_star{i}") for i in range(n)])
+
+    def _at_x(self, x: Any, value: Any) -> Any:
+        if any(a is not b for a, b in zip(x, self._x, strict=True)):
+            raise FormulaError("nothing is known of the objective away from x, so this cannot be verified")
+        return value
+
+    def f(self, x: Any) -> Any:
+        return self._at_x(x, self._f)
+
+    def gradient(self, x: Any) -> Any:
+        return self._at_x(x, self._g)
+
+    def hessian(self, x: Any) -> Any:
+        return self._at_x(x, self._H)
+
+
+class _Claim:
+    """V, its dissipation and the rates of all that V depends on, recorded for n coordinates."""
+
+    def __init__(self, flow: Flow, n: int) -> None:
+        graph, own = Graph(), {}
+
+        def parameter(name: str, value: float) -> Number:
+            own[f".{name}"] = value                         # the dot: apart from blocks of the same name
+            return graph.input(f".{name}")
+        recorded = with_parameters(flow, "", parameter)
+        blocks = {name: Vector([graph.input(f"{name}{i}") for i in range(n)]) for name in flow.blocks}
+        t, z = graph.input("t"), State(blocks | {name: graph.input(name) for name in flow.scalars})
+        self._bound, self._own = flow.bound, own
+        self._positive = {"t", *own, *(_name(a) for block in flow.positive for a in leaves(z[block]))}
+
+        ode = Ode(recorded, _Unknown(graph, z.x))
+        self._V, self._dissipation, rate = ode.V(t, z), ode.dissipation(t, z), ode.field(t, z)
+        g, Hdx = ode.g(z.x), ode.hessp(z.x, rate.x)
+        variables = zip([t, ode.f(z.x), *g, *leaves(z)], [1.0, g @ rate.x, *Hdx, *leaves(rate)], strict=True)
+
+        self._graph, self._inputs = graph, [node for node in graph.nodes if node.op == "input"]
+        self._symbols = {name: sp.Symbol(name.lstrip("."), real=True, positive=name in self._positive or None)
+                         for name in map(_name, self._inputs)}
+        self._reader = Reader(self._symbols, exact=True)
+        V = sp.sympify(self._reader.expression(self._V))
+        slopes = [(sp.diff(V, self._symbols[_name(a)]), rate) for a, rate in variables]
+        self._slopes, self._rates = [s for s, _ in slopes if s != 0], [r for s, r in slopes if s != 0]
+
+    def vanishes(self) -> bool:
+        """Whether SymPy sees that dV/dt + dissipation is 0."""
+        rates = map(self._reader.expression, self._rates)
+        change = sum(slope*rate for slope, rate in zip(self._slopes, rates, strict=True))
+        return _vanishes(sp.sympify(change + self._reader.expression(self._dissipation)))
+
+    def measured(self) -> tuple[float, dict[str, float]]:
+        """The largest relative residual at random states, and the values there."""
+        values = self._states()
+        arrays = [values[name] for name in self._symbols]
+        known = [{"sigmoid": sigmoid, "DiracDelta": np.zeros_like}, "numpy"]
+        slopes = sp.lambdify(list(self._symbols.values()), self._slopes, known, cse=True)
+        rates = numpy_function(self._graph, self._inputs, [*self._rates, self._dissipation])
+        with np.errstate(all="ignore"):
+            *rate, lost = (np.broadcast_to(a, STATES) for a in rates(*arrays))
+            terms = [lost, *(a*b for a, b in zip(slopes(*arrays), rate, strict=True))]
+            total = sum(terms)
+            residual = np.maximum(total, 0.0) if self._bound else np.abs(total)
+            relative = residual/np.maximum(sum(map(np.abs, terms)), np.finfo(float).tiny)
+        finite = np.isfinite(relative)
+        if not finite.any():
+            raise FormulaError("V, its rate or the dissipation is finite at none of the random states: "
+                               "name what must be positive in `positive`")
+        i = int(np.argmax(np.where(finite, relative, -1.0)))
+        used = self._graph.live([self._V, self._dissipation, *self._rates])
+        state = {_name(a).lstrip("."): values[_name(a)][i] for a in self._inputs if a.index in used}
+        state |= {"dV/dt": total[i] - lost[i], "-dissipation": -lost[i], "difference": total[i]}
+        return float(relative[i]), {name: float(value) for name, value in state.items()}
+
+    def _states(self) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(0)
+        values = {name: rng.lognormal(0.0, 1.5, STATES) if name in self._positive
+                  else rng.normal(0.0, 2.0, STATES) for name in self._symbols}
+        values["f_star"] = values["f"] - np.abs(values["f_star"])
+        for name, own in self._own.items():
+            values[name][:STATES if self._bound else STATES//2] = own
+        return values
+
+
+def _name(number: Number) -> str:
+    return number.arguments[0]
+
+
+def _vanishes(e: Any) -> bool:
+    """Whether an expression is 0 where it is smooth: roots are symbols of known squares, |a| that of a^2."""
+    squares: dict[Any, Any] = {}                            # of the roots, inner ones first
+
+    def root(square: Any) -> Any:
+        for r, other in squares.items():
+            if other == square:
+                return r
+        squares[new := sp.Dummy()] = square
+        return new
+
+    def rational(p: Any) -> Any:
+        if p.is_Pow:
+            return root(p.base)**(2*p.exp)
+        a = p.args[0]
+        return sp.S.Zero if isinstance(p, sp.DiracDelta) else root(a*a)/(a if isinstance(p, sp.sign) else 1)
+    e = e.xreplace({choice: sp.Dummy() for choice in e.atoms(sp.Piecewise)})
+    e = e.replace(lambda p: isinstance(p, (sp.Abs, sp.sign, sp.DiracDelta))
+                  or (p.is_Pow and p.exp.is_Rational and p.exp.q == 2), rational)
+    top = sp.expand(sp.fraction(sp.together(e))[0])
+    for r, square in reversed(squares.items()):
+        reduced = sum(c*square**(k//2)*r**(k % 2) for (k,), c in sp.Poly(top, r).terms())
+        top = sp.expand(sp.fraction(sp.together(reduced))[0])
+    return top == 0 or (sp.count_ops(e) <= SIMPLIFIABLE and sp.simplify(e) == 0)
