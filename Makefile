@@ -53,6 +53,6 @@ bench: $(READY)  ## measure speed, as ratios
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PY) -m experiments.benchmarks $(ARGS)
 
 clean:  ## remove what was made: data and PDFs of figures, builds, caches (keeps .venv)
-	rm -rf build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache figures/data
+	rm -rf build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache figures/data figures/smoke
 	if [ -d figures ]; then find figures \( -name '*.pdf' -o -name '.*.pdf.*' -o -name '.*.png.*' \) -delete; fi
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

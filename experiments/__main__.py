@@ -35,8 +35,9 @@ def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> s
     with xr.load_dataset(stored, engine="h5netcdf") as data:
         drawn = module.draw(data)
         if isinstance(drawn, Figure):
-            drawn.draw_without_rendering()
-            drawn.set_layout_engine("none")             # the PDF and the PNG need not lay it out again
+            for _ in range(2):                          # the layout's second pass is tighter
+                drawn.draw_without_rendering()
+            drawn.set_layout_engine("none")             # PDF and PNG look alike
             plot.save(drawn, folder/name)
             plt.close(drawn)
         else:

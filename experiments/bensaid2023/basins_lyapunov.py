@@ -15,7 +15,7 @@ FLOW = "gradient flow"
 
 def exact(tol: float) -> Method:
     """The gradient flow by Dormand and Prince's pair, with a first step for the steepest corner."""
-    return Method(GradientFlow(), DormandPrince(), EmbeddedError(tol=tol, order=4, grow=5.0), 1e-6, FLOW)
+    return Method(GradientFlow(), DormandPrince(), EmbeddedError(tol=tol, order=4, grow=5.0, shrink=10.0), 1e-3, FLOW)
 
 
 def compute(smoke: bool) -> xr.Dataset:

@@ -26,9 +26,9 @@ def caption(data: xr.Dataset) -> str:
     reach = {name: f"{100*m.share(*m.minimal):.2f} %" for name, m in views.items()}
     stuck = maps.percent(views["Adam 0.001"].share(*views["Adam 0.001"].degenerate))
     return f"""\
-All four minima of polyFive, (0, 3), (−4, 3), (4, −1), (0, −1), are global; at the first the curvature is
-5362, at the last it vanishes. {data.starts} starts on [−5, 5]², up to 200 000 steps. GD with learning rate
-0.01 diverges from {maps.percent(views["GD 0.01"].share(-3))} of the starts (published:
+All four minima of polyFive, (0, 3), (−4, 3), (4, −1), (0, −1), are global; at the first the largest
+curvature is 5362, at the last it vanishes. {data.starts} starts on [−5, 5]², up to 200 000 steps. GD with
+learning rate 0.01 diverges from {maps.percent(views["GD 0.01"].share(-3))} of the starts (published:
 {POLYFIVE["GD 0.01"]["diverged"]} %, from 28 000 random starts, as all published numbers here). Adam with
 0.001 never does, but {reach["Adam 0.001"]} reach a minimum (published: {POLYFIVE["Adam 0.001"]["minima"]}
 %) and {stuck} end at degenerate critical points, where the Hessian is singular and which are no minima; the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from odeopt.language import ask, asks, collecting
 GIVEN = ("h", "t", "n", "V0", "V1", "predicted", "error", "solved", "z0", "z1", "f0", "f1", "g0", "g1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Controller:
     """Accept or reject a trial and propose the next step: `control(...) -> (accept, next h, memory)`.
 
@@ -75,14 +76,16 @@ class Both(Controller):
     second: Controller = field(default_factory=Controller)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.first.at != self.second.at:
             raise ValueError(f"both controllers must have the same `at`, got {self.first.at!r} and {self.second.at!r}")
         object.__setattr__(self, "at", self.first.at)
-        object.__setattr__(self, "h_min", max(self.first.h_min, self.second.h_min))
+        object.__setattr__(self, "h_min", max(self.h_min, self.first.h_min, self.second.h_min))
 
     def cap(self, flow_cap: Callable) -> Any:
-        caps = [cap for cap in (self.first.cap(flow_cap), self.second.cap(flow_cap)) if cap is not None]
-        return np.minimum(*caps) if len(caps) == 2 else caps[0] if caps else None
+        caps = (super().cap(flow_cap), self.first.cap(flow_cap), self.second.cap(flow_cap))
+        caps = tuple(cap for cap in caps if cap is not None)
+        return functools.reduce(np.minimum, caps) if caps else None
 
     @property
     def memory(self) -> Callable:

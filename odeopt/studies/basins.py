@@ -105,7 +105,8 @@ def label(ensemble: Ensemble, minima: np.ndarray, radius: float) -> np.ndarray:
         if len(minima):
             distance = np.sqrt(((ensemble.x[:, None, :] - minima)**2).sum(axis=2))
         nearest = np.where(distance.min(axis=1) <= radius, distance.argmin(axis=1), ELSEWHERE)
-        diverged = (ensemble.status == Status.DIVERGED) | (~ensemble.success & ~(ensemble.g_norm <= LARGE_GRADIENT))
+        exhausted = np.isin(ensemble.status, (Status.MAX_STEPS, Status.MAX_TRIALS))
+        diverged = (ensemble.status == Status.DIVERGED) | (exhausted & (ensemble.g_norm > LARGE_GRADIENT))
     return np.where(diverged, DIVERGED, np.where(ensemble.success, nearest, NOT_CONVERGED))
 
 
