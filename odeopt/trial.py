@@ -247,6 +247,8 @@ class Machine:
                                "return oo.Step(z)")
         used = h if step.h is None else step.h
         t1, z1 = t + used, step.z
+        if self.limits.t_end is not None:                   # t + (t_end - t) may miss t_end by a rounding
+            t1 = where(_truth(used >= self.limits.t_end - t), self.limits.t_end, t1)
         if flow.jump is not None:
             z1 = z1.replace(**ask(flow.jump, ode.given(t1, z1, z0=z)))
         V1 = Lazy(lambda: ode.V(t1, z1) if step.V is None else step.V)

@@ -71,7 +71,7 @@ class Function(Objective):
             g = self.jac(np.array(x), *self.args)
         else:
             g = self._difference(x)
-        g = np.asarray(g, dtype=float)
+        g = np.array(g, dtype=float)                        # a copy: the function may use its array again
         if g.shape != x.shape:
             raise ValueError(f"the gradient must have the shape of x, {x.shape}, got {g.shape}")
         return g

@@ -1,0 +1,96 @@
+"""V never rises on an accepted step, for every Lyapunov-controlled method on every landscape of two numbers."""
+
+import numpy as np
+import pytest
+
+import odeopt as oo
+from odeopt import methods, objectives
+from odeopt.compile.tracer import Graph, Number, Vector
+from odeopt.language import State
+from odeopt.trial import Ode
+
+METHODS = ["lc_gd", "lcd_gd", "lcp_gd", "lc_momentum", "lc_rmsprop", "lc_clipping", "lc_normalized", "lc_sign"]
+LANDSCAPES = [objectives.PolyTwo(), objectives.PolyThree(), objectives.PolyFour(), objectives.PolyFive(),
+              objectives.PolyEight(), objectives.Cloche(), objectives.RatTwo(), objectives.VValley(),
+              objectives.QuarticSaddle(), objectives.Quadratic(), objectives.Rosenbrock(),
+              objectives.Himmelblau(), objectives.Beale(), objectives.StyblinskiTang(), objectives.LogSumExp()]
+EPS = np.finfo(float).eps
+
+
+def with_error(graph, output, values):
+    """A recorded number at arrays of its inputs, and a first-order bound of its rounding error.
+
+    Running error analysis: what the arguments carry is passed on through the derivative of each operation, and each
+    operation adds half an ulp (division, which a kernel may write as a multiplication by 1/b, 2 ulps; elementary
+    functions 4). So it bounds the error of every evaluation of the same text: NumPy's, a kernel's, and one in which
+    some products are fused with the sums that follow them.
+    """
+    known = {}
+
+    def of(a):
+        return known[a.index] if isinstance(a, Number) else (a, 0.0)
+    live = graph.live([output])
+    for node in graph.nodes:
+        if node.index not in live:
+            continue
+        if node.op == "input":
+            known[node.index] = values[node.arguments[0]], 0.0
+            continue
+        (a, ea), (b, eb) = (*map(of, node.arguments), (0.0, 0.0))[:2]
+        known[node.index] = {
+            "add": lambda a, ea, b, eb: (v := a + b, ea + eb + 0.5*EPS*np.abs(v)),
+            "sub": lambda a, ea, b, eb: (v := a - b, ea + eb + 0.5*EPS*np.abs(v)),
+            "mul": lambda a, ea, b, eb: (v := a*b, np.abs(a)*eb + np.abs(b)*ea + 0.5*EPS*np.abs(v)),
+            "div": lambda a, ea, b, eb: (v := a/b, (ea + np.abs(v)*eb)/np.abs(b) + 2.0*EPS*np.abs(v)),
+            "neg": lambda a, ea, b, eb: (-a, ea),
+            "abs": lambda a, ea, b, eb: (np.abs(a), ea),
+            "sqrt": lambda a, ea, b, eb: (v := np.sqrt(a), 0.5*ea/v + EPS*v),
+            "exp": lambda a, ea, b, eb: (v := np.exp(a), v*(ea + 4.0*EPS)),
+            "log": lambda a, ea, b, eb: (v := np.log(a), ea/np.abs(a) + 4.0*EPS*np.abs(v)),
+            "tanh": lambda a, ea, b, eb: (v := np.tanh(a), ea*(1.0 - v*v) + 4.0*EPS*np.abs(v)),
+        }[node.op](a, ea, b, eb)
+    return of(output)
+
+
+def energies(objective, flow, t, z):
+    """V of states (..., n), recomputed by NumPy, with its rounding error."""
+    graph, values = Graph(), {"t": t}
+    blocks = {}
+    for block, array in z.items():
+        blocks[block] = Vector([graph.input(f"{block}{i}") for i in range(2)])
+        values |= {f"{block}{i}": array[..., i] for i in range(2)}
+    V = Ode(flow, objective).V(graph.input("t"), State(blocks))
+    return with_error(graph, V, values)
+
+
+def check(ensemble):
+    """V at the rows of a trace, from the stored states: no accepted step raises it.
+
+    A trial is accepted if the kernel finds V1 <= V0. With E the error of one evaluation that allows a rise of E0 + E1
+    for the stored values, as much again for NumPy's, and E1 once more, since the kernel may keep another rounding of V1
+    than the one it has compared.
+    """
+    trace, method = ensemble.trace, ensemble.method
+    accepted = np.argwhere(trace.accepted)
+    run, row = accepted.T
+    with np.errstate(all="ignore"):
+        before = {k: b[run, row - 1] for k, b in trace.z.items()}
+        after = {k: b[run, row] for k, b in trace.z.items()}
+        V0, E0 = energies(ensemble.objective, method.flow, trace.t[run, row - 1], before)
+        V1, E1 = energies(ensemble.objective, method.flow, trace.t[run, row], after)
+        bad = ~(V1 - V0 <= 2.0*E0 + 3.0*E1)
+    assert not bad.any(), (f"V rises on {bad.sum()} of {bad.size} accepted steps, first in run {run[bad][0]}: "
+                           f"from {V0[bad][0]!r} to {V1[bad][0]!r}, allowed {(2*E0 + 3*E1)[bad][0]:.1e}")
+    return V0, V1, 2.0*E0 + 3.0*E1
+
+
+@pytest.mark.parametrize("landscape", LANDSCAPES, ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize("name", METHODS)
+def test_v_never_rises(name, landscape):
+    """The first 100 trials from 10 000 starts, and every 40th run to its end, down to rounding, in 3000 trials."""
+    method, starts = methods.get(name), oo.studies.grid(landscape.box, (100, 100))
+    begun = oo.solve_many(landscape, method, starts, gtol=1e-6, max_trials=100, trace=True)
+    V0, V1, allowed = check(begun)
+    assert begun.backend == "lanes" and len(V0) > 5000
+    assert np.median(allowed/(np.abs(V0) + np.abs(V1) + 1e-3)) < 1e-11          # rounding, nothing more
+    check(oo.solve_many(landscape, method, starts[::40], gtol=1e-12, max_trials=3000, trace=True))
