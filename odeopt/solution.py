@@ -129,6 +129,11 @@ class Ensemble:
         What ran: "lanes" or "numpy".
     time, compile_time : float
         Seconds.
+    then : Ensemble or None
+        The runs that the method's `then` went on with. They are entered in the arrays: x, fun, jac, h and status are
+        theirs, times and counts are sums; `memory`, `trace` and the blocks of `z` but x stay those of the first method.
+    gone_on : bool array (S,) or None
+        Which runs these are.
     """
 
     x: np.ndarray
@@ -155,6 +160,8 @@ class Ensemble:
     threads: int = 1
     flags: tuple[str, ...] = ()
     trace: Trace | None = None
+    then: Ensemble | None = None
+    gone_on: np.ndarray | None = None
 
     @property
     def success(self) -> np.ndarray:
@@ -187,6 +194,9 @@ class Ensemble:
                  "  " + ", ".join(f"{count} {name}" for name, count in self.counts().items())]
         if steps:
             lines.append(f"  converged runs: {steps/done.sum():.1f} steps on average, {trials/steps:.3f} trials a step")
+        if self.then is not None:
+            lines.append(f"  {len(self.then)} runs ended as {self.method.then[0].name} and went on with "
+                         f"{self.then.method.name}")
         lines.append(f"  {self.backend}, {self.threads} thread{'s'*(self.threads > 1)}, {self.time:.3f} s"
                      f" (+ {self.compile_time:.2f} s to compile or load)")
         return "\n".join(lines)
@@ -206,6 +216,8 @@ class Solution:
     message : str
         How it ended and what to try.
     trace : Trace or None
+    then : Solution or None
+        The second part of a run that the method's `then` went on with; x, status, times and counts here include it.
     """
 
     ensemble: Ensemble = field()
@@ -227,10 +239,20 @@ class Solution:
     def message(self) -> str:
         return self.status.message
 
+    @property
+    def then(self) -> Solution | None:
+        """The second part of this run, if there was one."""
+        whole = self.ensemble
+        if whole.then is None or whole.gone_on is None or not whole.gone_on[self.index]:
+            return None
+        return whole.then[int(whole.gone_on[:self.index].sum())]
+
     @functools.cached_property
     def V(self) -> float | None:
         """The flow's Lyapunov function at the end, if it has one."""
         flow = self.ensemble.method.flow
+        if self.then is not None:
+            return self.then.V
         if flow.V is None:
             return None
         return float(energy(self.objective, flow, self.t, {k: np.asarray(v) for k, v in self.z.items()}))
@@ -252,7 +274,8 @@ class Solution:
         names = ("x", "fun", "V", "t", "h", "nit", "trials", "nfev", "njev", "backend")
         rows |= {name: getattr(self, name) for name in names}
         lines = (f"{name:>9}: {value}" for name, value in rows.items())
-        return "\n".join([f"{self.method.name} on {self.objective!r}", *lines])
+        then = "" if self.then is None else f", then {self.then.method.name} (steps, trials and evaluations of both)"
+        return "\n".join([f"{self.method.name} on {self.objective!r}{then}", *lines])
 
 
 def _row(value: Any, i: int) -> Any:

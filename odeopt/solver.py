@@ -18,6 +18,7 @@ from odeopt.language import State
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
 from odeopt.solution import Ensemble, Solution, Trace
+from odeopt.status import Status
 from odeopt.trial import COUNTS, Limits, Machine
 
 MOST_COORDINATES = 16           # above, unrolled text grows too long to compile
@@ -111,11 +112,34 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
     limits = _limits(gtol, max_steps, max_trials, t_end)
     machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits,
                       rise=count_rises, traced=trace)
-    backend = _backend(machine, backend, starts.shape[1])
+    asked, backend = backend, _backend(machine, backend, starts.shape[1])
     threads = _threads(threads)
     run = _run_lanes if backend == "lanes" else _run_numpy
     columns, stored, facts = run(machine, starts, trace, threads, progress)
-    return _ensemble(machine, method, starts, columns, stored, backend, facts)
+    ensemble = _ensemble(machine, method, starts, columns, stored, backend, facts)
+    if method.then is not None:
+        _go_on(ensemble, *method.then, gtol=gtol, max_steps=max_steps, max_trials=max_trials, t_end=t_end,
+               count_rises=count_rises, trace=trace, backend=asked, threads=threads, progress=progress)
+    return ensemble
+
+
+def _go_on(ensemble: Ensemble, status: Status, other: Method, **options: Any) -> None:
+    """Run the other method from where runs with this status ended, and enter what became of them."""
+    rows = ensemble.status == status
+    if not rows.any() or (ensemble.status == Status.INTERRUPTED).any():
+        return
+    then = solve_many(ensemble.objective, other, ensemble.x[rows], **options)
+    ensemble.then, ensemble.gone_on = then, rows
+    for name in ("x", "fun", "jac", "h", "status"):
+        getattr(ensemble, name)[rows] = getattr(then, name)
+    for name in ("t", "nit", "trials", *COUNTS):
+        getattr(ensemble, name)[rows] += getattr(then, name)
+    if ensemble.rises is not None and then.rises is not None:
+        ensemble.rises[rows] += then.rises
+    ensemble.time += then.time
+    ensemble.compile_time += then.compile_time
+    if then.backend != ensemble.backend:
+        ensemble.backend = f"{ensemble.backend}, then {then.backend}"
 
 
 def _array(values: Any, name: str) -> np.ndarray:
@@ -237,11 +261,11 @@ def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) 
             while not stop.is_set() and not drain:
                 with lock:
                     first = next(queue, None)
+                    handed[0] = len(starts) if first is None else min(first + CHUNK, len(starts))
                 drain = first is None
                 first = len(starts) if first is None else first
                 last = min(first + CHUNK, len(starts))
                 records[first:last] = kernel.records(starts[first:last])
-                handed[0] += last - first
                 while not stop.is_set():
                     first = lanes.run(records, first, last, drain, ROUNDS)
                     if first == last and (lanes.empty or not drain):
@@ -261,6 +285,8 @@ def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) 
                 warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=5)
         for future in futures:
             future.result()
+    if handed[0] < len(starts):                             # interrupted before these were handed out
+        records[handed[0]:] = kernel.records(starts[handed[0]:])
     return records
 
 

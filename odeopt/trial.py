@@ -29,7 +29,8 @@ class Ode:
     ----------
     flow, objective
     evaluations : dict
-        Fresh evaluations so far: "f", "g" and "H" (Hessians and Hessian-vector products).
+        Fresh evaluations so far: "f" (values, residuals), "g" and "H" (Hessians, Hessian-vector products, Jacobians of
+        the residuals).
     """
 
     def __init__(self, flow: Any, objective: Any, x: Any = None) -> None:
@@ -49,9 +50,10 @@ class Ode:
     def knows(self, kind: str, x: Any) -> bool:
         return (kind, _identity(x)) in self._known
 
-    def _evaluated(self, kind: str, x: Any, function: Callable) -> Any:
+    def _evaluated(self, kind: str, x: Any, function: Callable, counted: str | None = None) -> Any:
         if not self.knows(kind, x):
-            self.evaluations[kind] = self.evaluations[kind] + 1
+            counted = counted or kind
+            self.evaluations[counted] = self.evaluations[counted] + 1
             plain = self.objective.backend == "numpy"       # a user's own function raises its own errors
             self.know(kind, x, function(x) if plain else read(function, x))
         return self._known[kind, _identity(x)]
@@ -68,6 +70,18 @@ class Ode:
         """The objective's Hessian at x, as rows."""
         return self._evaluated("H", x, self.objective.hessian)
 
+    def r(self, x: Any) -> Any:
+        """The residuals at x of a sum of squares."""
+        return self._evaluated("r", x, self.objective.r, "f")
+
+    def J(self, x: Any) -> Any:
+        """The derivatives of the residuals at x, as rows."""
+        return self._evaluated("J", x, self.objective.jacobian, "H")
+
+    def Q(self, x: Any) -> Any:
+        """Gauss and Newton's matrix at x, as rows."""
+        return self._evaluated("Q", x, self.objective.gauss_newton, "H")
+
     def hessp(self, x: Any, v: Any) -> Any:
         """The objective's Hessian at x times v."""
         self.evaluations["H"] = self.evaluations["H"] + 1
@@ -76,7 +90,9 @@ class Ode:
     def given(self, t: Any, z: State, **more: Any) -> dict:
         """What a flow's formula may ask for at (t, z)."""
         x = z.x
-        return {"t": t, **z.blocks, "f": Lazy(lambda: self.f(x)), "g": Lazy(lambda: self.g(x)),
+        return {"H": Lazy(lambda: self.hessian(x)), "r": Lazy(lambda: self.r(x)), "J": Lazy(lambda: self.J(x)),
+                "Q": Lazy(lambda: self.Q(x)), "t": t, **z.blocks,
+                "f": Lazy(lambda: self.f(x)), "g": Lazy(lambda: self.g(x)),
                 "f_star": Lazy(lambda: self._known_minimum("f_star")),
                 "x_star": Lazy(lambda: self._known_minimum("x_star")),
                 "Hdx": Lazy(lambda: self.hessp(x, self.field(t, z).x)),
@@ -248,7 +264,7 @@ class Machine:
         used = h if step.h is None else step.h
         t1, z1 = t + used, step.z
         if self.limits.t_end is not None:                   # t + (t_end - t) may miss t_end by a rounding
-            t1 = where(_truth(used >= self.limits.t_end - t), self.limits.t_end, t1)
+            t1 = where(_truth(used == self.limits.t_end - t), self.limits.t_end, t1)
         if flow.jump is not None:
             z1 = z1.replace(**ask(flow.jump, ode.given(t1, z1, z0=z)))
         V1 = Lazy(lambda: ode.V(t1, z1) if step.V is None else step.V)
@@ -313,8 +329,9 @@ class Machine:
                                    "estimate (EulerRichardson, DormandPrince)")
             return step.error
         given = {"h": h, "t": t, "n": record["n"], "V1": V1, "predicted": Lazy(predicted), "error": Lazy(error),
-                 "solved": step.solved, "z0": z, "z1": z1, "g0": record["g"], "g1": Lazy(lambda: ode.g(z1.x)),
-                 "f0": Lazy(lambda: ode.f(z.x)), "f1": Lazy(lambda: ode.f(z1.x)), **record["memory"]}
+                 "solved": step.solved, "updates": step.updates, "z0": z, "z1": z1, "g0": record["g"],
+                 "g1": Lazy(lambda: ode.g(z1.x)), "f0": Lazy(lambda: ode.f(z.x)), "f1": Lazy(lambda: ode.f(z1.x)),
+                 "Q0": Lazy(lambda: ode.Q(z.x)), **record["memory"]}
         if "V" in record:
             given["V0"] = record["V"]
         answer = ask(self.controller.control, given)

@@ -1,4 +1,4 @@
-"""V never rises on an accepted step, for every Lyapunov-controlled method on every landscape of two numbers."""
+"""V never rises on accepted steps, for every Lyapunov-controlled method on every landscape of two numbers."""
 
 import numpy as np
 import pytest
@@ -9,21 +9,24 @@ from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import State
 from odeopt.trial import Ode
 
-METHODS = ["lc_gd", "lcd_gd", "lcp_gd", "lc_momentum", "lc_rmsprop", "lc_clipping", "lc_normalized", "lc_sign"]
+METHODS = ["lc_gd", "lcd_gd", "lcp_gd", "lc_momentum", "lc_rmsprop", "lc_clipping", "lc_normalized",
+           "lc_sign"]
 LANDSCAPES = [objectives.PolyTwo(), objectives.PolyThree(), objectives.PolyFour(), objectives.PolyFive(),
               objectives.PolyEight(), objectives.Cloche(), objectives.RatTwo(), objectives.VValley(),
               objectives.QuarticSaddle(), objectives.Quadratic(), objectives.Rosenbrock(),
-              objectives.Himmelblau(), objectives.Beale(), objectives.StyblinskiTang(), objectives.LogSumExp()]
+              objectives.Himmelblau(), objectives.Beale(), objectives.StyblinskiTang(),
+              objectives.LogSumExp()]
 EPS = np.finfo(float).eps
 
 
 def with_error(graph, output, values):
     """A recorded number at arrays of its inputs, and a first-order bound of its rounding error.
 
-    Running error analysis: what the arguments carry is passed on through the derivative of each operation, and each
-    operation adds half an ulp (division, which a kernel may write as a multiplication by 1/b, 2 ulps; elementary
-    functions 4). So it bounds the error of every evaluation of the same text: NumPy's, a kernel's, and one in which
-    some products are fused with the sums that follow them.
+    Running error analysis: what the arguments carry is passed on through the derivative of each operation,
+    and each operation adds half an ulp (a root 1; division, which kernels may write as a product with 1/b, 2;
+    elementary functions 4). So it bounds the error of every evaluation of the same text: NumPy's, a kernel's,
+    and one in which some products are fused with the sums that follow them. A fixed multiple of eps |V| would
+    not do: near a minimum V may be 0, while terms of some 100 cancel in it.
     """
     known = {}
 
@@ -66,9 +69,9 @@ def energies(objective, flow, t, z):
 def check(ensemble):
     """V at the rows of a trace, from the stored states: no accepted step raises it.
 
-    A trial is accepted if the kernel finds V1 <= V0. With E the error of one evaluation that allows a rise of E0 + E1
-    for the stored values, as much again for NumPy's, and E1 once more, since the kernel may keep another rounding of V1
-    than the one it has compared.
+    A trial is accepted if the kernel finds V1 <= V0. With E the error of one evaluation the stored values may
+    rise by E0 + E1, NumPy's by as much again, and by E1 once more, since the kernel may keep another rounding
+    of V1 than the one it has compared.
     """
     trace, method = ensemble.trace, ensemble.method
     accepted = np.argwhere(trace.accepted)
@@ -79,18 +82,22 @@ def check(ensemble):
         V0, E0 = energies(ensemble.objective, method.flow, trace.t[run, row - 1], before)
         V1, E1 = energies(ensemble.objective, method.flow, trace.t[run, row], after)
         bad = ~(V1 - V0 <= 2.0*E0 + 3.0*E1)
-    assert not bad.any(), (f"V rises on {bad.sum()} of {bad.size} accepted steps, first in run {run[bad][0]}: "
-                           f"from {V0[bad][0]!r} to {V1[bad][0]!r}, allowed {(2*E0 + 3*E1)[bad][0]:.1e}")
+    assert not bad.any(), (f"V rises on {bad.sum()} of {bad.size} accepted steps, first in run {run[bad][0]} "
+                           f"from {V0[bad][0]!r} by {(V1 - V0)[bad][0]!r}")
     return V0, V1, 2.0*E0 + 3.0*E1
 
 
 @pytest.mark.parametrize("landscape", LANDSCAPES, ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize("name", METHODS)
 def test_v_never_rises(name, landscape):
-    """The first 100 trials from 10 000 starts, and every 40th run to its end, down to rounding, in 3000 trials."""
-    method, starts = methods.get(name), oo.studies.grid(landscape.box, (100, 100))
-    begun = oo.solve_many(landscape, method, starts, gtol=1e-6, max_trials=100, trace=True)
-    V0, V1, allowed = check(begun)
-    assert begun.backend == "lanes" and len(V0) > 5000
-    assert np.median(allowed/(np.abs(V0) + np.abs(V1) + 1e-3)) < 1e-11          # rounding, nothing more
-    check(oo.solve_many(landscape, method, starts[::40], gtol=1e-12, max_trials=3000, trace=True))
+    """The first 64 trials from 10 000 starts, and every 40th run down to rounding, in 2000 trials at most."""
+    method, starts, steps = methods.get(name), oo.studies.grid(landscape.box, (100, 100)), 0
+    for block in np.split(starts, 8):                       # small traces: memory is used again
+        begun = oo.solve_many(landscape, method, block, gtol=1e-6, max_trials=64, trace=True)
+        V0, V1, allowed = check(begun)
+        steps += len(V0)
+        assert np.median(allowed/(np.abs(V0) + np.abs(V1) + 1e-3)) < 1e-11      # rounding, nothing more
+    assert begun.backend == "lanes" and steps > 5000
+    ended = oo.solve_many(landscape, method, starts[::40], gtol=1e-12, max_trials=2000, trace=True)
+    assert ended.trace.stride == 1
+    check(ended)

@@ -24,17 +24,21 @@ def name(flow):
     return type(flow).__name__
 
 
-def test_every_flow_is_here():
-    assert {type(flow) for flow in FLOWS} == {getattr(flows, name) for name in flows.__all__} - {oo.Flow}
-
-
 # -- dV/dt = -dissipation
 
 @pytest.mark.parametrize("flow", FLOWS, ids=name)
 def test_the_dissipation_is_proved(flow):
     verdict = verify.dissipation(flow)
     assert verdict.status == "proved" and verdict
-    assert verify.dissipation(type(flow)()).status == "proved"
+
+
+@pytest.mark.parametrize("name", [name for name in flows.__all__ if name != "Flow"])
+def test_no_flow_of_the_catalogue_is_refuted(name):
+    flow = getattr(flows, name)()
+    if flow.V is None or flow.dissipation is None:
+        pytest.skip("makes no claim")
+    verdict = verify.dissipation(flow)
+    assert verdict and (flow.bound or verdict.status == "proved"), verdict
 
 
 class _Mutate(ast.NodeTransformer):

@@ -38,6 +38,16 @@ SMALL_STEPS = {
 FURTHER = {
     "RMSProp 0.1": methods.rmsprop(0.1, alpha=0.999),
     "LCD (30, 1e3, 2)": methods.lcd_gd(grow=1e3, bisections=2),
+    "LC_RK (2, 2)": methods.lc_rkc(),
+    "PGD": methods.projected_gd(),
+}
+HISTORY = {
+    "Momentum_Euler": methods.euler_momentum(0.1),
+    "Momentum_bias": methods.corrected_momentum(0.1),
+    "Nesterov2": methods.nesterov_avd(0.1),
+    "Verlet": methods.verlet_momentum(0.1),
+    "RK2Momentum": methods.heun_momentum(0.1),
+    "PM": methods.projected_momentum(),
 }
 METHODS = ({f"{name} 0.1": method for name, method in CLASSICAL.items()}
            | SMALL_STEPS | FURTHER | ADAPTIVE | LYAPUNOV)

@@ -124,7 +124,7 @@ def caption(data: xr.Dataset) -> str:
 Shares of {data.starts} starts that end at (−2, 1), (2, −1), (0, −1), (0, 1), in this order, then those that
 diverge (d) or do not converge within 20 000 steps (n); on polyFive, where starts fill [−5, 5]², at (0, 3),
 (−4, 3), (4, −1), (0, −1). Steps and trials are over the converged runs; trials per step is the ratio of
-their sums, without the step that LCD applies again after a bisection (ER: trials per run). *Expected* are
+their sums, without the step that LCD applies again after a bisection (ER, PGD: trials per run). *Expected* are
 recomputed reference values: the authors' methods, written a second time from their public codes and run
 from 100 × 100 cell centres. *Archive* is what the authors' own code left in its public repository, from 10
 000 random starts, which moves shares by up to a point and a half. LC (f₁, f₂) and LCD (f₁, f₂, p) divide

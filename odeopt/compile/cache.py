@@ -2,7 +2,8 @@
 
 A kernel's file is named by the SHA-256 of its whole text, so an edited formula is another file and nothing is ever
 stale. The folder is `ODEOPT_CACHE_DIR` or the user's cache folder, one below it for each Python, numba, llvmlite and
-CPU. Where it cannot be used (read-only, full), a private temporary folder serves instead, with one warning.
+CPU. Machine code is used only if its digest is the one kept beside it. Where the folder cannot be used (read-only,
+full), a private temporary folder serves instead, with one warning.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import glob
 import hashlib
 import importlib.util
 import os
-import pickle
 import shutil
 import sys
 import tempfile
@@ -20,7 +20,6 @@ import threading
 import types
 import warnings
 
-_DAMAGED = (pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError, IndexError, KeyError, TypeError)
 _loading = threading.Lock()
 _private: tempfile.TemporaryDirectory | None = None
 
@@ -86,13 +85,36 @@ def _load(name: str, text: str, folder: str) -> types.ModuleType:
         _write(path, text)
     elif not os.access(folder, os.W_OK):
         raise PermissionError(f"{folder} is read-only")     # numba reads machine code only where it may write
+    if whole and _sealed(name, folder):
+        return _execute(name, path)
+    for old in _machine_code(name, folder):                 # may be torn or garbled, on which LLVM would abort
+        with contextlib.suppress(OSError):
+            os.unlink(old)
+    module = _execute(name, path)
+    with contextlib.suppress(OSError):
+        _write(_seal(name, folder), "".join(map(_sealing, _machine_code(name, folder))))
+    return module
+
+
+def _seal(name: str, folder: str) -> str:
+    """The file with the digests of a kernel's machine code, which numba itself does not check."""
+    return os.path.join(folder, name + ".sha256")
+
+
+def _sealing(path: str) -> str:
+    with open(path, "rb") as file:
+        return f"{hashlib.sha256(file.read()).hexdigest()}  {os.path.basename(path)}\n"
+
+
+def _sealed(name: str, folder: str) -> bool:
+    """Whether all machine code of a kernel is as it was written."""
     try:
-        return _execute(name, path)
-    except _DAMAGED:                                        # numba's own files for this kernel are torn or foreign
-        for old in _machine_code(name, folder):
-            with contextlib.suppress(OSError):
-                os.unlink(old)
-        return _execute(name, path)
+        with open(_seal(name, folder), encoding="utf-8") as file:
+            lines = file.readlines()
+        return bool(lines) and all(
+            line == _sealing(os.path.join(folder, "__pycache__", line.split()[-1])) for line in lines)
+    except (OSError, UnicodeDecodeError, IndexError):
+        return False
 
 
 def _execute(name: str, path: str) -> types.ModuleType:
@@ -138,9 +160,11 @@ def _private_folder(error: Exception) -> str:
 
 
 def _seed(name: str, folder: str) -> None:
-    """Machine code that a read-only cache holds is still good."""
-    target = os.path.join(folder, "__pycache__")
+    """Machine code that a read-only cache holds is still good, if the text beside it keeps its time."""
+    origin, target = kernel_folder(), os.path.join(folder, "__pycache__")
     with contextlib.suppress(OSError):
         os.makedirs(target, exist_ok=True)
-        for file in _machine_code(name, kernel_folder()):
+        for file in _machine_code(name, origin):
             shutil.copy2(file, target)
+        for file in (os.path.join(origin, name + ".py"), _seal(name, origin)):
+            shutil.copy2(file, folder)

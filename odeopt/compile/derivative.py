@@ -1,19 +1,33 @@
-"""Gradients and Hessians of a formula of n numbers, derived by SymPy once and kept by content."""
+"""Gradients and Hessians of a formula of n numbers, derived once and kept by content.
+
+SymPy derives them, since it simplifies: kernels of small landscapes are its text. Of formulas that it cannot read, or
+that are large, the derivatives are recorded by `adjoint` instead, which costs a few times the formula whatever it is.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from odeopt.compile import cache
-from odeopt.compile.emit import Writer
+from odeopt.compile.adjoint import gradient, ordered, tangents
+from odeopt.compile.emit import NUMPY, Writer
 from odeopt.compile.tracer import Graph, Number
 from odeopt.language import FormulaError, read, sigmoid
 
 VERSION = 1                     # of the derived texts: raise it when their form changes
+# Above either SymPy takes seconds for what the trace does in milliseconds. Lanes are for up to 16 coordinates, and of
+# the package's landscapes of 16 the longest has 285 operations: no kernel depends on these numbers.
+MOST_COORDINATES = 16
+MOST_OPERATIONS = 500           # of the formula written out without common subexpressions, as SymPy differentiates it
+_TEXTS = {**NUMPY, "not": "np.logical_not({})"}             # of Python's own booleans too, which parameters may give
+_deriving = threading.Lock()
 
 
 class Derivatives:
@@ -21,16 +35,26 @@ class Derivatives:
 
     Parameters
     ----------
-    value : callable
-        The formula, of n numbers; called once with recorded ones.
     bound : callable
-        Gives the formula with its parameters replaced by recorded numbers: `bound(numbers) -> value`.
+        Gives the formula with its parameters replaced by recorded numbers: `bound(numbers) -> value`, a formula of n
+        numbers, which is called once with recorded ones.
     dimension, parameters : int
         How many coordinates and how many parameters.
+    way : {"sympy", "trace"}
+        Who differentiates; "sympy" leaves what it cannot read, and formulas of more than 16 coordinates or 500
+        operations, to the trace.
+
+    Attributes
+    ----------
+    way : str
+        Who does.
     """
 
-    def __init__(self, bound: Callable[[Sequence], Callable], dimension: int, parameters: int) -> None:
-        graph = Graph()
+    def __init__(self, bound: Callable[[Sequence], Callable], dimension: int, parameters: int,
+                 way: str = "sympy") -> None:
+        if way not in ("sympy", "trace"):
+            raise ValueError(f'`derivatives` must be "sympy" or "trace", got {way!r}')
+        self._graph = graph = Graph()
         self._names = [f"x{i}" for i in range(dimension)] + [f"p{k}" for k in range(parameters)]
         inputs = [graph.input(name) for name in self._names]
         formula = bound(inputs[dimension:])
@@ -38,35 +62,50 @@ class Derivatives:
         if not isinstance(self._value, (Number, float, int)):
             raise FormulaError(f"{formula.__qualname__} must return one number, got {self._value!r}: "
                                "value(self, *x) is a formula of coordinates")
-        self._dimension = dimension
+        self._dimension, self._x = dimension, inputs[:dimension]
         writer = Writer({i.index: name for i, name in zip(inputs, self._names, strict=True)})
         writer.write(graph.nodes, graph.live([self._value]), "")
         self._text = "\n".join([", ".join(self._names), *writer.lines, writer.text(self._value)])
+        large = dimension > MOST_COORDINATES or _written_out(self._value) > MOST_OPERATIONS
+        self.way = "trace" if large else way
 
     @functools.cached_property
     def value_and_gradient(self) -> Callable:
         """(f, (df/dx_1, ..., df/dx_n))."""
-        return self._function("value_and_gradient", self._derive_gradient)
+        return self._function("value_and_gradient", self.way)
 
     @functools.cached_property
     def value(self) -> Callable:
         """The value, rounded as in `value_and_gradient`."""
-        return self._function("value", self._derive_value)
+        return self._function("value", self.way)
 
     @functools.cached_property
     def hessian(self) -> Callable:
         """Rows of second derivatives."""
-        return self._function("hessian", self._derive_hessian)
+        return self._function("hessian", self.way)
 
-    def _function(self, name: str, derive: Callable[[], str]) -> Callable:
-        key = f"derived/{name}-{cache.digest(f'{VERSION}{self._text}')[:32]}.txt"
-        text = cache.recall(key)
-        if text is None:
-            text = derive()
-            cache.remember(key, text)
-        namespace: dict[str, Any] = {"np": np, "sigmoid": sigmoid}
+    @functools.cached_property
+    def hessp(self) -> Callable:
+        """The Hessian times (v_1, ..., v_n), of (x_1, ..., x_n, parameters, v_1, ..., v_n), without the Hessian."""
+        return self._function("hessp", "trace")
+
+    def _function(self, name: str, way: str) -> Callable:
+        version = VERSION if way == "sympy" else f"{way}{VERSION}"
+        key = f"derived/{name}-{cache.digest(f'{version}{self._text}')[:32]}.txt"
+        with _deriving:                                     # derivatives are recorded in the one graph
+            text = cache.recall(key)
+            if text is None:
+                text = self._derived(name, way)
+                cache.remember(key, text)
+        namespace: dict[str, Any] = {"np": np, "math": math, "inf": math.inf, "nan": math.nan, "sigmoid": sigmoid}
         exec(compile(text, f"<derived {name}>", "exec"), namespace)
         return namespace[name]
+
+    def _derived(self, name: str, way: str) -> str:
+        if way == "sympy":
+            with contextlib.suppress(Exception):            # what SymPy fails at, in whatever way, the trace may read
+                return self._by_sympy(name)
+        return self._by_trace(name)
 
     @functools.cached_property
     def _expressions(self) -> tuple[Any, list, list]:
@@ -78,25 +117,52 @@ class Derivatives:
         x = symbols[:self._dimension]
         return f, [sp.diff(f, a) for a in x], x
 
-    def _derive_value(self) -> str:
-        from odeopt.compile.symbolic import program
-        f, g, _ = self._expressions
-        text = program("value_and_gradient", self._names, [f, *g], "{}")
-        return _only_needed(text.replace("def value_and_gradient", "def value"))
-
-    def _derive_gradient(self) -> str:
-        from odeopt.compile.symbolic import program
-        f, g, _ = self._expressions
-        return program("value_and_gradient", self._names, [f, *g], "{}, (" + "{}, "*self._dimension + ")")
-
-    def _derive_hessian(self) -> str:
+    def _by_sympy(self, name: str) -> str:
         import sympy as sp
 
         from odeopt.compile.symbolic import program
-        _, g, x = self._expressions
-        n = self._dimension
-        rows = [sp.diff(a, b) for a in g for b in x]
-        return program("hessian", self._names, rows, "(" + ("(" + "{}, "*n + "), ")*n + ")")
+        f, g, x = self._expressions
+        if name == "hessian":
+            return program(name, self._names, [sp.diff(a, b) for a in g for b in x], self._shape(name))
+        text = program(name, self._names, [f, *g], self._shape(name))
+        return _only_needed(text) if name == "value" else text
+
+    def _by_trace(self, name: str) -> str:
+        arguments, f = self._names, self._value
+        g = [] if name == "value" else gradient(f, self._x)
+        if name == "hessp":
+            v = [self._graph.input(f"v{i}") for i in range(self._dimension)]
+            arguments = [*arguments, *(a.arguments[0] for a in v)]
+            results = tangents(g, self._x, v)
+        elif name == "hessian":
+            results = [a for x in self._x for a in tangents(g, [x], [1.0])]
+        else:
+            results = [f, *g]
+        return _program(name, arguments, results, self._shape(name))
+
+    def _shape(self, name: str) -> str:
+        row = "{}, "*self._dimension
+        return {"value": "{}", "value_and_gradient": f"{{}}, ({row})", "hessp": f"({row})",
+                "hessian": "(" + f"({row}), "*self._dimension + ")"}[name]
+
+
+def _written_out(output: Any) -> int:
+    """Operations and operands of a formula without common subexpressions."""
+    sizes: dict[int, int] = {}
+    for node in ordered([output]):
+        sizes[node.index] = 1 + sum(sizes[a.index] for a in node.arguments if isinstance(a, Number))
+    return max(sizes.values(), default=0)
+
+
+def _program(name: str, arguments: Sequence[str], results: Sequence, shape: str) -> str:
+    """Text of a function of `arguments`, names of inputs, that returns `shape.format(*results)`."""
+    nodes = ordered(results)
+    writer = Writer({node.index: node.arguments[0] for node in nodes if node.op == "input"}, _TEXTS)
+    if any(node.op in ("loop", "result") for node in nodes):
+        raise FormulaError("a loop (iterate of more than 4 rounds) has no derivative: write it out")
+    writer.write(nodes, {node.index for node in nodes}, "    ")
+    return "\n".join([f"def {name}({', '.join(arguments)}):", *writer.lines,
+                      f"    return {shape.format(*map(writer.text, results))}"]) + "\n"
 
 
 def _only_needed(text: str) -> str:

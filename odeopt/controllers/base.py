@@ -11,7 +11,8 @@ import numpy as np
 
 from odeopt.language import ask, asks, collecting
 
-GIVEN = ("h", "t", "n", "V0", "V1", "predicted", "error", "solved", "z0", "z1", "f0", "f1", "g0", "g1")
+GIVEN = ("h", "t", "n", "V0", "V1", "predicted", "error", "solved", "updates", "z0", "z1", "f0", "f1", "g0",
+         "g1", "Q0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +20,9 @@ class Controller:
     """Accept or reject a trial and propose the next step: `control(...) -> (accept, next h, memory)`.
 
     `control` asks by name among `h` (the step used), `t`, `n` (accepted steps), `V0`, `V1`, `predicted`, `error`,
-    `solved`, `z0`, `z1`, `f0`, `f1`, `g0`, `g1` and its own memory. The controller's memory moves at every trial; the
-    state and the scheme's memory only on acceptance. Write tests so that not-a-number rejects: `V1 - V0 <= bound`.
+    `solved`, `updates`, `z0`, `z1`, `f0`, `f1`, `g0`, `g1`, `Q0` (Gauss and Newton's matrix) and its own memory. The
+    controller's memory moves at every trial; the state and the scheme's memory only on acceptance. Write tests so that
+    not-a-number rejects: `V1 - V0 <= bound`.
 
     Parameters
     ----------

@@ -73,6 +73,23 @@ class LyapunovBacktracking(Controller):
 
 
 @dataclass(frozen=True)
+class SumBacktracking(LyapunovBacktracking):
+    """Backtracking on the whole run (the authors' LCI): accept if V1 - V(start) <= -slope * (sum of all predictions).
+
+    What earlier steps decreased beyond their due may be spent, so V may rise now and then. The sum over all steps is
+    bounded as with the test of each.
+    """
+
+    def memory(self, V: Any) -> dict:
+        return {"V_start": V, "paid": 0.0}
+
+    def control(self, h: Any, V1: Any, predicted: Any, V_start: Any, paid: Any) -> tuple:
+        due = paid + predicted
+        ok = self.passes(V_start, V1, due)
+        return ok, np.where(ok, h*self.grow, h/self.shrink), {"V_start": V_start, "paid": np.where(ok, due, paid)}
+
+
+@dataclass(frozen=True)
 class Bisection(LyapunovBacktracking):
     """Backtracking, then a bisection of log h between the step that passed and the last that failed (the authors' LCD).
 

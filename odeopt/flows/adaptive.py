@@ -1,4 +1,4 @@
-"""Flows whose metric adapts to the gradients seen: RMSProp, Adam, Adam without bias correction (AWB).
+"""Flows whose metric adapts to the gradients seen: AdaGrad, RMSProp, Adam, its variants AWB and AMSGrad.
 
 Moments relax to the gradient: m' = a (g - m), s' = b (g^2 - s), component by component. Over a step with g fixed they
 relax exactly by exp(-a h): with a = -log(beta1)/lr and h = lr that is the moving average with beta1.
@@ -7,7 +7,7 @@ relax exactly by exp(-a h): with a = -log(beta1)/lr and h = lr that is the movin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,44 @@ def relaxed(rate: Any, h: Any, average: Any, towards: Any) -> Any:
     """The exact solution after a time h of y' = rate (towards - y)."""
     keep = np.exp(-rate*h)
     return keep*average + (1.0 - keep)*towards
+
+
+@dataclass(frozen=True)
+class AdaGrad(Flow):
+    """x' = -g/(sqrt(s) + eps), s' = rate g^2; V = f, -dV/dt = sum g^2/(sqrt(s) + eps) (Duchi, Hazan and Singer 2011).
+
+    Parameters
+    ----------
+    rate : float
+        1/time; with h rate = 1 a step adds g^2.
+    eps : float
+        Added outside the root.
+    """
+
+    rate: float = 1.0
+    eps: float = 1e-10
+
+    blocks = ("x", "s")
+    positive = ("s",)
+    parts = ("accumulate", "move")
+
+    def direction(self, s: Any, g: Any) -> Any:
+        return g/(np.sqrt(s) + self.eps)
+
+    def field(self, s: Any, g: Any) -> Any:
+        return -self.direction(s, g), self.rate*g*g
+
+    def V(self, f: Any) -> Any:
+        return f
+
+    def dissipation(self, s: Any, g: Any) -> Any:
+        return g @ self.direction(s, g)
+
+    def accumulate(self, h: Any, s: Any, g: Any) -> dict:
+        return {"s": s + h*self.rate*(g*g)}
+
+    def move(self, x: Any, s: Any, g: Any) -> dict:
+        return {"x": -self.direction(s, g)}
 
 
 @dataclass(frozen=True)
@@ -124,8 +162,8 @@ class Adam(Flow):
     second_rate: float = 0.01
     eps: float = 1e-8
 
-    blocks = ("x", "m", "s")
-    positive = ("s",)
+    blocks: ClassVar[tuple[str, ...]] = ("x", "m", "s")
+    positive: ClassVar[tuple[str, ...]] = ("s",)
     parts = ("moments", "move")
 
     def corrections(self, t: Any) -> tuple:
@@ -154,3 +192,44 @@ class Adam(Flow):
 
     def move(self, h: Any, t: Any, x: Any, m: Any, s: Any) -> dict:
         return {"x": x - h*self.direction(t, m, s)}
+
+
+@dataclass(frozen=True)
+class AMSGrad(Adam):
+    """Adam whose metric never shrinks: `top`, the largest s so far, takes the place of s (Reddi, Kale and Kumar 2018).
+
+    V = f + sum m^2/(2 a c1 D) with D = eps + S, S = sqrt(top/c2). Where top stands still -dV/dt = sum m^2/(c1 D)
+    [1 + exp(-a t)/(2 c1) - b/(4a) S/D exp(-b t)/c2]; where it grows V falls faster: a bound. It is >= 3/4 sum
+    m^2/(c1 D) for all a and b, since exp(-b t)/c2 <= 1/(b t) and exp(-a t)/c1 >= 1/(a t) - 1/2; Adam needs b <= 4a.
+
+    `top` is that of the uncorrected s, corrected afterwards, as in PyTorch.
+    """
+
+    blocks = ("x", "m", "s", "top")
+    positive = ("s", "top")
+    bound = True
+
+    def field(self, t: Any, m: Any, s: Any, top: Any, g: Any) -> Any:
+        rate = self.second_rate*(g*g - s)
+        return (-self.direction(t, m, top), self.first_rate*(g - m), rate,
+                np.where(s >= top, np.maximum(rate, 0.0), 0.0))
+
+    def V(self, t: Any, f: Any, m: Any, top: Any) -> Any:
+        return super().V(t, f, m, top)
+
+    def dissipation(self, t: Any, m: Any, top: Any) -> Any:
+        a, b = self.first_rate, self.second_rate
+        c1, c2 = self.corrections(t)
+        S = np.sqrt(top/c2)
+        D = self.eps + S
+        return np.sum(m*m/(c1*D)*(1.0 + np.exp(-a*t)/(2.0*c1) - b/(4.0*a)*S/D*np.exp(-b*t)/c2))
+
+    def jump(self, s: Any, top: Any) -> dict:
+        return {"top": np.maximum(top, s)}
+
+    def moments(self, h: Any, m: Any, s: Any, top: Any, g: Any) -> dict:
+        moved = super().moments(h, m, s, g)
+        return {**moved, "top": np.maximum(top, moved["s"])}
+
+    def move(self, h: Any, t: Any, x: Any, m: Any, top: Any) -> dict:
+        return super().move(h, t, x, m, top)

@@ -15,7 +15,8 @@ class Flow:
 
     Subclasses are frozen dataclasses whose `float` fields are run-time parameters; `int`, `bool`, `str` and `tuple`
     fields are structure. Every formula asks for what it needs by name: `t`, the blocks, `f`, `g`, `f_star`, `x_star`,
-    `Hdx` (the Hessian times the x-part of the field), `value`, `gradient`, `hessp`, `prox`; parts also `h`.
+    `H` (the Hessian's rows), `Hdx` (the Hessian times the x-part of the field), `value`, `gradient`, `hessp`, `prox`;
+    of sums of squares the residuals `r`, their Jacobian `J` and Gauss and Newton's matrix `Q`, as rows; parts also `h`.
 
     Attributes
     ----------

@@ -23,6 +23,41 @@ class GradientFlow(Flow):
     def dissipation(self, g: Any) -> Any:
         return g @ g
 
+    def normal(self, g: Any) -> dict:
+        """The gradient of V, block by block: the direction of projections onto its level sets."""
+        return {"x": g}
+
+
+@dataclass(frozen=True)
+class PGradient(GradientFlow):
+    """x' = -g/|g|^((p-2)/(p-1)), V = f, -dV/dt = |g|^(p/(p-1)): the steepest descent whose speed costs |x'|^p/p.
+
+    p = 2 is the gradient flow, p to infinity the normalized one. From |g| >= c (f - f_star)^a it ends in finite time if
+    a < (p-1)/p: on x^2/2, p > 2, after |x0|^((p-2)/(p-1)) (p-1)/(p-2) (Wibisono, Wilson and Jordan 2016; Romero and
+    Benosman 2020).
+
+    Parameters
+    ----------
+    p : float
+        > 1.
+    """
+
+    p: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 1.0 < self.p < np.inf:
+            raise ValueError(f"`p` must be > 1 and finite, got {self.p!r}")
+
+    def weight(self, g: Any) -> Any:
+        """|x'|/|g|."""
+        return (g @ g)**(0.5*(2.0 - self.p)/(self.p - 1.0))
+
+    def field(self, g: Any) -> Any:
+        return -self.weight(g)*g
+
+    def dissipation(self, g: Any) -> Any:
+        return self.weight(g)*(g @ g)
+
 
 @dataclass(frozen=True)
 class NormalizedGradient(GradientFlow):

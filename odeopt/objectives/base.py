@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from odeopt.language import FormulaError
+from odeopt.language import FormulaError, read
 
 
 class Objective:
@@ -21,6 +22,10 @@ class Objective:
         Length of x, if fixed.
     f_star, x_star : float, array or None
         Least value and a point where it is taken, if known.
+    residuals : formula or None
+        What is squared, if f = scale * (sum of squares of P residuals r).
+    scale : float or None
+        None stands for 1/(2P): f is half the mean of the squares.
     backend : str or None
         "numpy" if the functions are no formulas (plain Python).
     """
@@ -28,6 +33,8 @@ class Objective:
     dimension: Any = None
     f_star: Any = None
     x_star: Any = None
+    residuals: Any = None
+    scale: ClassVar[float | None] = None
     backend: ClassVar[str | None] = None
 
     def f(self, x: Any) -> Any:
@@ -50,6 +57,30 @@ class Objective:
             return rows @ v
         return v.like([row @ v for row in rows])
 
+    def r(self, x: Any) -> Any:
+        """The residuals at x, a vector (P,)."""
+        raise FormulaError(f"{type(self).__name__} is not known as a sum of squares, but the scheme or flow asks for "
+                           "its residuals: define residuals, or choose a method without Gauss and Newton's matrix")
+
+    def jacobian(self, x: Any) -> Any:
+        """The derivatives of the residuals at x: P rows of n."""
+        return self.r(x)
+
+    def gauss_newton(self, x: Any) -> Any:
+        """Gauss and Newton's matrix 2 scale J^T J at x, as rows: the Hessian without the curvature of the residuals.
+
+        With f half the mean of squares it is the mean over the residuals of their J^T J.
+        """
+        J = self.jacobian(x)
+        if isinstance(J, np.ndarray):
+            return self.factor(J.shape[-2])*(np.swapaxes(J, -1, -2) @ J)
+        columns = [J[0].like(column) for column in zip(*J, strict=True)]
+        return tuple(self.factor(len(J))*J[0].like([a @ b for b in columns]) for a in columns)
+
+    def factor(self, P: int) -> float:
+        """2 scale: that of r in the gradient J^T r."""
+        return 1.0/P if self.scale is None else 2.0*self.scale
+
 
 @dataclass(frozen=True)
 class CriticalPoint:
@@ -71,8 +102,9 @@ class CriticalPoint:
 class Landscape(Objective):
     """A formula of n numbers: subclasses define `value(self, *x)`.
 
-    Gradient and Hessian are derived by SymPy from what the formula does to recorded numbers, once, and kept in the
-    cache folder. Every reader evaluates the same derived text.
+    Gradient and Hessian are derived from what the formula does to recorded numbers, once, and kept in the cache
+    folder. Every reader evaluates the same derived text. A sum of squares may also define
+    `residuals(self, *x)`, a tuple of numbers, whose Jacobian is derived likewise.
 
     Attributes
     ----------
@@ -85,6 +117,9 @@ class Landscape(Objective):
     label_radius : float
         A run is said to reach a minimum within this distance.
     critical_points : tuple of CriticalPoint
+    derivatives : {"sympy", "trace"}
+        Who differentiates: SymPy, which simplifies but takes seconds for a long formula, or the recorded operations
+        themselves. SymPy is not asked for more than 16 coordinates or 500 operations.
     """
 
     dimension = 2
@@ -92,6 +127,7 @@ class Landscape(Objective):
     levels: ClassVar[tuple[float, ...]] = ()
     label_radius: ClassVar[float] = 5e-2
     critical_points: ClassVar[Any] = ()
+    derivatives: ClassVar[str] = "sympy"
 
     def value(self, *x: Any) -> Any:
         """The formula."""
@@ -130,6 +166,24 @@ class Landscape(Objective):
             return np.stack([_vector(x, row) for row in rows], axis=-2)
         return tuple(_vector(x, row) for row in rows)
 
+    def hessp(self, x: Any, v: Any) -> Any:
+        numbers, directions = _coordinates(x, self.dimension, self), _coordinates(v, self.dimension, self)
+        like = v if hasattr(v, "coordinates") or np.ndim(v) > np.ndim(x) else x
+        return _vector(like, _derivatives(self).hessp(*numbers, *_parameters(self), *directions))
+
+    def r(self, x: Any) -> Any:
+        if self.residuals is None:
+            return super().r(x)
+        arguments = (*_coordinates(x, self.dimension, self), *_parameters(self))
+        return _vector(x, tuple(one.value(*arguments) for one in _each_residual(self)))
+
+    def jacobian(self, x: Any) -> Any:
+        if self.residuals is None:
+            return super().jacobian(x)
+        arguments = (*_coordinates(x, self.dimension, self), *_parameters(self))
+        rows = tuple(_vector(x, one.value_and_gradient(*arguments)[1]) for one in _each_residual(self))
+        return np.stack(rows, axis=-2) if isinstance(rows[0], np.ndarray) else rows
+
 
 def _coordinates(x: Any, dimension: int, objective: Any) -> list:
     if hasattr(x, "coordinates"):
@@ -156,22 +210,61 @@ def _parameters(landscape: Landscape) -> list:
 
 
 def _derivatives(landscape: Any) -> Any:
-    structure = tuple((f.name, getattr(landscape, f.name)) for f in dataclasses.fields(landscape)
-                      if f.name not in _float_fields(landscape))
     kind: Any = type(landscape)
-    return _derived(kind, structure)
+    return _derived(kind, _structure(landscape))
+
+
+def _each_residual(landscape: Any) -> tuple:
+    kind: Any = type(landscape)
+    return _derived_residuals(kind, _structure(landscape))
+
+
+def _structure(landscape: Any) -> tuple:
+    return (("derivatives", landscape.derivatives), *(
+        (f.name, getattr(landscape, f.name)) for f in dataclasses.fields(landscape)
+        if f.name not in _float_fields(landscape)))
 
 
 @functools.lru_cache(maxsize=256)
-def _derived(kind: type, structure: tuple) -> Any:
+def _derived(kind: Any, structure: tuple) -> Any:
     from odeopt.compile.derivative import Derivatives
+    bare, names = _bare(kind, structure)
+    return Derivatives(lambda numbers: _with(bare, names, numbers).value, bare.dimension, len(names), bare.derivatives)
+
+
+@functools.lru_cache(maxsize=256)
+def _derived_residuals(kind: Any, structure: tuple) -> tuple:
+    """The derivatives of each residual by itself: recorded, they share what they have in common."""
+    from odeopt.compile.derivative import Derivatives
+    from odeopt.compile.tracer import Graph
+    bare, names = _bare(kind, structure)
+
+    def residual(i: int) -> Callable:
+        def value(numbers: Any) -> Callable:
+            landscape = _with(bare, names, numbers)
+
+            def one(*x: Any) -> Any:
+                return landscape.residuals(*x)[i]
+            one.__qualname__ = f"{kind.__qualname__}.residuals"
+            return one
+        return value
+    graph = Graph()
+    numbers = [graph.input(f"p{k}") for k in range(len(names))]
+    all_ = read(_with(bare, names, numbers).residuals, *(graph.input(f"x{i}") for i in range(bare.dimension)))
+    if not (isinstance(all_, tuple) and all_):
+        raise FormulaError(f"{kind.__qualname__}.residuals must return a tuple of numbers, got {all_!r}")
+    return tuple(Derivatives(residual(i), bare.dimension, len(names), bare.derivatives) for i in range(len(all_)))
+
+
+def _bare(kind: Any, structure: tuple) -> tuple[Any, list[str]]:
+    """A landscape without its run-time parameters, and their names."""
     bare: Any = object.__new__(kind)
     for name, value in structure:
         object.__setattr__(bare, name, value)
-    names = [f.name for f in dataclasses.fields(bare) if f.name not in dict(structure)]
+    return bare, [f.name for f in dataclasses.fields(bare) if f.name not in dict(structure)]
 
-    def bound(numbers: Any) -> Any:
-        for name, number in zip(names, numbers, strict=True):
-            object.__setattr__(bare, name, number)
-        return bare.value
-    return Derivatives(bound, bare.dimension, len(names))
+
+def _with(bare: Any, names: list[str], numbers: Any) -> Any:
+    for name, number in zip(names, numbers, strict=True):
+        object.__setattr__(bare, name, number)
+    return bare

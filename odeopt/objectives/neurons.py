@@ -54,6 +54,9 @@ class Neuron(Landscape):
         second = self.activation(w + b)
         return 0.25 * (first * first + second * second)
 
+    def residuals(self, w, b):
+        return self.activation(b), self.activation(w + b)
+
 
 @dataclass(frozen=True)
 class PolyTwo(Neuron):
@@ -216,6 +219,7 @@ class Cloche(Neuron):
         CriticalPoint((0.0, _BELL), "global minimum"),
         CriticalPoint((0.0, -_BELL), "global minimum"),
     )
+    residuals = None  # type: ignore[assignment]  # cross-entropy is no sum of squares
 
     def activation(self, z):
         return np.exp(-0.5 * z * z)
@@ -255,6 +259,7 @@ class RatTwo(Neuron):
         CriticalPoint((_ROOT_FIVE, 1.0 - _GOLDEN), "saddle"),
         CriticalPoint((0.0, 1.0 - _GOLDEN), "maximum"),
     )
+    residuals = None  # type: ignore[assignment]  # cross-entropy is no sum of squares
 
     def activation(self, z):
         return _SCALE * (z * z + 1.0) / ((z - 2.0) * z + 2.0)

@@ -22,6 +22,8 @@ class Step:
         Embedded estimate of the local error; the controller takes the norm.
     solved : condition
         Whether the inner solve met its criterion; a failed one rejects.
+    updates : number
+        Updates that the inner solve made.
     h : number or None
         Time really advanced, if not h.
     memory : dict
@@ -36,6 +38,7 @@ class Step:
     predicted: Any = None
     error: Any = None
     solved: Any = True
+    updates: Any = 0.0
     h: Any = None
     memory: dict = field(default_factory=dict)
     V: Any = None
@@ -47,8 +50,8 @@ class Scheme:
     """One step of size h: `step(ode, t, z, h, **memory) -> Step`.
 
     `ode` is the flow bound to the objective (`odeopt.trial.Ode`): `ode.field(t, z)`, `ode.V`, `ode.dissipation`,
-    `ode.part(name, t, z, h)`, `ode.f(x)`, `ode.g(x)`, `ode.hessian(x)`, `ode.hessp(x, v)`. Evaluations at the same
-    point are made once.
+    `ode.part(name, t, z, h)`, `ode.f(x)`, `ode.g(x)`, `ode.hessian(x)`, `ode.hessp(x, v)`, of sums of
+    squares `ode.r(x)`, `ode.J(x)`, `ode.Q(x)`. Evaluations at the same point are made once.
 
     Attributes
     ----------

@@ -111,6 +111,18 @@ class DormandPrince(RungeKutta):
 
 
 @dataclass(frozen=True)
+class RungeKuttaChebyshev(RungeKutta):
+    """Two stages for stability in place of order: z + h/2 (F(z) + F(z + h/4 F(z))), of order 1.
+
+    On -L x it multiplies by 1 - z + z^2/8, z = h L, which is <= 1 in modulus on [0, 8], four times the range of Euler's
+    step, and -1 at z = 4 (Guillou and Lago 1960; van der Houwen and Sommeijer 1980, without damping).
+    """
+
+    A = ((Q(1, 4),),)
+    b = (Q(1, 2), Q(1, 2))
+
+
+@dataclass(frozen=True)
 class EulerRichardson(Scheme):
     """The map of Bensaid, Poette and Turpault's method ER: z + h F(z + h F(z)), with a FULL step to the probe.
 

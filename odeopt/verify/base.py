@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """The answer of a verification; true unless refuted.
+    """The answer of a verification; true if proved or measured.
 
     Parameters
     ----------
-    status : {"proved", "measured", "refuted"}
-        Shown by symbols, seen at every random state, or false.
-    flow : Flow
+    status : {"proved", "measured", "refuted", "refused"}
+        Shown by symbols, seen in numbers, false, or not answered for the reason given.
+    subject : Flow, Scheme, Method, Objective or a tuple of these
     detail : str
         What was shown, or what failed.
     counterexample : mapping of str to float, or None
@@ -23,16 +23,17 @@ class Verdict:
     """
 
     status: str
-    flow: Any
+    subject: Any
     detail: str
     counterexample: Mapping[str, float] | None = None
 
     def __bool__(self) -> bool:
-        return self.status != "refuted"
+        return self.status in ("proved", "measured")
 
     def __repr__(self) -> str:
-        lines = [f"{self.status}: {self.flow!r}", self.detail]
+        lines = [f"{self.status}: {self.subject!r}", self.detail]
         if self.counterexample:
             values = [f"{name} = {value:.6g}" for name, value in self.counterexample.items()]
-            lines += ["at " + ", ".join(values[:-3]), ", ".join(values[-3:])]
+            at = values[:-3] if len(values) <= 20 else [*values[:8], f"... ({len(values) - 3} in all)"]
+            lines += ["at " + ", ".join(at), ", ".join(values[-3:])]
         return "\n    ".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,15 @@ from odeopt.verify.base import Verdict
 STATES = 1000                   # random states for each dimension
 TOLERANCE = 1e-9                # of the residual, relative to the sum of its terms' magnitudes
 SIMPLIFIABLE = 100              # operations up to which SymPy's simplify, which may take for ever, is asked
+CONDITIONS = 3                  # up to which every way that they turn out is looked at
 
 
 def dissipation(flow: Flow) -> Verdict:
     """Whether dV/dt + dissipation = 0 along the flow, for every smooth objective and all positive parameters.
 
     SymPy reads what the formulas do to recorded numbers, for 1 and 2 coordinates. The objective's value f,
-    gradient g and symmetric Hessian H, its minimum, the time t > 0, the state and every `float` parameter > 0
-    are unknown symbols, so that
+    gradient g and symmetric Hessian H, Gauss and Newton's symmetric matrix Q (as a constant: V may not depend
+    on it), its minimum, the time t > 0, the state and every `float` parameter > 0 are unknown symbols, so that
 
         dV/dt = V_t + V_f g.F_x + V_g.(H F_x) + sum over the blocks of V_z.F_z
 
@@ -83,6 +85,7 @@ class _Unknown(Objective):
         self._H = [Vector([graph.input(f"H{min(i, j)}{max(i, j)}") for j in range(n)]) for i in range(n)]
         self.f_star = graph.input("f_star")
         self.x_star = Vector([graph.input(f"x_star{i}") for i in range(n)])
+        self._Q = [Vector([graph.input(f"Q{min(i, j)}{max(i, j)}") for j in range(n)]) for i in range(n)]
 
     def _at_x(self, x: Any, value: Any) -> Any:
         if any(a is not b for a, b in zip(x, self._x, strict=True)):
@@ -97,6 +100,14 @@ class _Unknown(Objective):
 
     def hessian(self, x: Any) -> Any:
         return self._at_x(x, self._H)
+
+    def gauss_newton(self, x: Any) -> Any:
+        return self._at_x(x, self._Q)
+
+    @property
+    def without_rate(self) -> set[int]:
+        """Nodes whose change along the flow is not known."""
+        return {a.index for row in [*self._H, *self._Q] for a in row}
 
 
 class _Claim:
@@ -114,8 +125,12 @@ class _Claim:
         self._bound, self._own = flow.bound, own
         self._positive = {"t", *own, *(_name(a) for block in flow.positive for a in leaves(z[block]))}
 
-        ode = Ode(recorded, _Unknown(graph, z.x))
+        unknown = _Unknown(graph, z.x)
+        ode = Ode(recorded, unknown)
         self._V, self._dissipation, rate = ode.V(t, z), ode.dissipation(t, z), ode.field(t, z)
+        if graph.live([self._V]) & unknown.without_rate:
+            raise FormulaError(f"{type(flow).__name__}.V depends on H or Q, whose rates take third derivatives, so "
+                               "this cannot be verified")
         g, Hdx = ode.g(z.x), ode.hessp(z.x, rate.x)
         variables = zip([t, ode.f(z.x), *g, *leaves(z)], [1.0, g @ rate.x, *Hdx, *leaves(rate)], strict=True)
 
@@ -171,6 +186,16 @@ def _name(number: Number) -> str:
 
 
 def _vanishes(e: Any) -> bool:
+    """Whether an expression is 0 where it is smooth, whichever way each of a few conditions turns out."""
+    conditions = {c for choice in e.atoms(sp.Piecewise) for _, c in choice.args} - {sp.true}
+    if 0 < len(conditions) <= CONDITIONS:
+        cases = product((sp.true, sp.false), repeat=len(conditions))
+        if all(_is_zero(e.xreplace(dict(zip(conditions, case, strict=True)))) for case in cases):
+            return True
+    return _is_zero(e)
+
+
+def _is_zero(e: Any) -> bool:
     """Whether an expression is 0 where it is smooth: roots are symbols of known squares, |a| that of a^2."""
     squares: dict[Any, Any] = {}                            # of the roots, inner ones first
 

@@ -1,0 +1,37 @@
+"""Controllers that look only at the scheme's inner equation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from odeopt.controllers.base import Controller
+
+
+@dataclass(frozen=True)
+class Solved(Controller):
+    """Accept where the scheme solved its equation; then the next trial is h*grow if that was quick, else h/shrink.
+
+    Parameters
+    ----------
+    grow : float
+        >= 1.
+    shrink : float
+        > 1.
+    quick : float
+        The step grows after fewer updates of the inner iteration than this; else it stays.
+    """
+
+    grow: float = 1.5
+    shrink: float = 2.0
+    quick: float = np.inf
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._demand(1.0, self.shrink, np.inf, "shrink")
+        self._demand(np.nextafter(1.0, 0.0), self.grow, np.inf, "grow")
+
+    def control(self, h: Any, solved: Any, updates: Any) -> tuple:
+        return solved, np.where(solved, np.where(updates < self.quick, h*self.grow, h), h/self.shrink), {}

@@ -1,0 +1,94 @@
+"""Schemes along which V falls exactly by a stated amount: projection, and a quadratic equation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from odeopt.language import FormulaError, State, ask, iterate, where
+from odeopt.schemes.base import Scheme, Step
+
+
+@dataclass(frozen=True)
+class ProjectedEuler(Scheme):
+    """Explicit Euler, projected onto V = V0 - h D: the decrease that Euler's step promises is made exact. Order 1.
+
+    From the Euler point y the equation V(y + a n) = V0 - h D(z) is solved for a along n, the gradient of V at y (the
+    flow's `normal`), by a -= residual/|n|^2 from a = 0. On the gradient flow it is the authors' PGD, on the heavy ball
+    their PM. Without a root, or far from one, the trial fails: V0 - h D may lie below the least value of V.
+
+    Parameters
+    ----------
+    tol : float
+        Largest residual, absolute.
+    most : int
+        Largest number of updates. It also ends where the residual is not finite, or above `far` after 20 updates.
+    far : float
+    """
+
+    tol: float = 1e-9
+    most: int = 1000
+    far: float = 1e6
+
+    def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
+        formula = getattr(ode.flow, "normal", None)
+        if formula is None:
+            raise FormulaError(f"ProjectedEuler needs the gradient of V: give {type(ode.flow).__name__} a formula "
+                               '`normal` that returns it, as {"x": ..., ...}')
+        loss = h*ode.dissipation(t, z)
+        target = ode.V(t, z) - loss
+        euler = z + h*ode.field(t, z)
+        normal = (z*0.0).replace(**ask(formula, ode.given(t + h, euler)))
+        square = normal @ normal
+
+        def newton(along: Any, residual: Any, updates: Any) -> tuple:
+            residual = ode.V(t + h, euler + along*normal) - target
+            size = np.abs(residual)
+            lost = ~(size < np.inf) | ((updates > 20.0) & (size > self.far))
+            done = (size <= self.tol) | lost
+            return (np.where(done, along, along - residual/square), residual, np.where(done, updates, updates + 1.0),
+                    done)
+        along, residual, updates, _ = iterate(newton, (0.0*h, loss, 0.0*h), self.most + 1)
+        return Step(euler + along*normal, predicted=loss, solved=np.abs(residual) <= self.tol, updates=updates)
+
+
+@dataclass(frozen=True)
+class MeanVelocity(Scheme):
+    """The heavy ball with V1 - V0 = -friction h |(v + v1)/2|^2 exactly: the authors' LC_EM. Order 1.
+
+    x1 = x + h v and v1 = 2 r w - v, w = 2 v - h gain g, where r is the larger root of (2 + friction h) |w|^2 r^2 - 2
+    v.w r + gain (f(x1) - f(x)) = 0; without a real one, or with |w|^2 near 0, the trial fails. Where |v|^2 < `rest` it
+    starts again with v = -gain g and the step h0, which raises V by about |v|^2/2. The authors' code goes on from there
+    with the value and gradient of the point before; here they are those of the new point.
+
+    Parameters
+    ----------
+    h0 : float
+        The step of a restart.
+    rest : float
+        Restart below this |v|^2, and refuse a leading coefficient below it.
+    """
+
+    h0: float = 0.1
+    rest: float = 1e-12
+
+    def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
+        for name in ("friction", "gain"):
+            if not hasattr(ode.flow, name):
+                raise FormulaError(f"MeanVelocity needs the flow's {name!r}, which {type(ode.flow).__name__} does not "
+                                   "have: it is for HeavyBall")
+        friction, gain, v = ode.flow.friction, ode.flow.gain, z.v
+        force = gain*ode.g(z.x)
+        resting = v @ v < self.rest
+        h = np.where(resting, self.h0, h)
+        x = z.x + h*where(resting, -force, v)
+        w = 2.0*v - h*force
+        a, half_b = (2.0 + friction*h)*(w @ w), -(v @ w)
+        discriminant = half_b*half_b - a*gain*(ode.f(x) - ode.f(z.x))
+        root = np.sqrt(np.maximum(discriminant, 0.0))
+        mean = (np.where(half_b <= 0.0, root - half_b, -root - half_b)/a)*w             # (v + v1)/2
+        solved = resting | ((discriminant >= 0.0) & (a >= self.rest))
+        return Step(z.replace(x=x, v=where(resting, -force, 2.0*mean - v)), h=h, solved=solved,
+                    predicted=lambda: np.where(resting, 0.0, friction*h*(mean @ mean)))
