@@ -42,7 +42,7 @@ figures/%.pdf: $(READY) FORCE  ## draw one figure
 	$(PY) -m experiments $* $(FLAGS)
 
 test: $(READY)  ## run the tests (ARGS='-k order' passes arguments to pytest)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(READY)  ## check style and types
 	$(RUFF) $(CODE)

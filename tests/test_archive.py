@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import maps
 from experiments.bensaid2023 import adam_paths, archive, dissipation_speed, sensitivity, stiffness
 from experiments.bensaid2023.published import ARCHIVE
 from odeopt import objectives
@@ -23,10 +22,8 @@ def rows():
 def farthest(rows, key):
     """The largest difference of a row's shares in points, less 3 sigma of 10 000 random starts."""
     row = rows.loc[[key]]
-    over = []
-    for quantity in archive.SHARES:
-        difference = row[f"m_{quantity}"] - row[f"a_{quantity}"]
-        over.append((difference.abs()*(1 - 3/archive.sigmas(row, quantity).abs())).iloc[0])
+    over = [((row[f"m_{quantity}"] - row[f"a_{quantity}"]).abs() - 3*archive.standard_error(row, quantity)).iloc[0]
+            for quantity in archive.SHARES]
     return np.nanmax(over)
 
 
@@ -84,7 +81,7 @@ def test_no_label_hangs_on_the_last_digit_and_em_hangs_on_the_sixth():
     found = {name: sensitivity.changes("PolyThree", sensitivity.METHODS[name], shape, (sensitivity.ULP, 1e-6))
              for name in ("Momentum 0.1", "AWB 0.1", "EM", "EGD", "LC (2, 1e4)")}
     ulp = {name: float(data["changed"].sel(move=sensitivity.ULP).mean()) for name, data in found.items()}
-    assert max(ulp.values()) <= 2e-4
+    assert max(ulp.values()) <= 2e-4                                        # two cells, for other processors
     sixth = {name: float(data["changed"].sel(move=1e-6).mean()) for name, data in found.items()}
     assert sixth["EM"] == pytest.approx(0.12, abs=0.02)
     assert sixth["Momentum 0.1"] == pytest.approx(0.016, abs=0.006)
@@ -102,7 +99,8 @@ def test_neighbours_differ_in_one_coordinate():
 def test_stiffness_at_the_minima():
     two, three = (getattr(objectives, name)() for name in ("PolyTwo", "PolyThree"))
     assert 1/stiffness.ratio(two.hessian(two.minima)) == pytest.approx(np.full(4, (3 + np.sqrt(5))/(3 - np.sqrt(5))))
-    assert sorted(1/stiffness.ratio(three.hessian(three.minima))) == pytest.approx([6.854, 6.854, 8.550, 26.13], rel=1e-3)
+    found = sorted(1/stiffness.ratio(three.hessian(three.minima)))
+    assert found == pytest.approx([6.854, 6.854, 8.550, 26.13], rel=1e-3)
     assert stiffness.ratio(np.array([[[0.0, 0.0], [0.0, 0.0]], [[2.0, 0.0], [0.0, -4.0]]])).tolist() == [0.0, -0.5]
 
 
@@ -111,4 +109,3 @@ def test_a_smoke_run_is_drawn(module):
     data = module.compute(smoke=True).assign_attrs(smoke="smoke")
     assert module.draw(data) is not None
     assert "nan" not in module.caption(data)
-    assert maps.TITLES

@@ -78,7 +78,8 @@ def test_the_time_to_rest_scales_with_the_start():
 
 
 def test_a_large_p_is_nearly_the_normalized_flow():
-    made = [Method(flow, oo.schemes.ExplicitEuler(), Constant(), 0.01) for flow in (PGradient(1e9), NormalizedGradient())]
+    flows = PGradient(1e9), NormalizedGradient()
+    made = [Method(flow, oo.schemes.ExplicitEuler(), Constant(), 0.01) for flow in flows]
     runs = [oo.solve(oo.objectives.Quadratic((1.0, 3.0)), method, [1.0, 2.0], t_end=0.5) for method in made]
     assert runs[0].x == pytest.approx(runs[1].x, rel=1e-6)
 
@@ -87,10 +88,10 @@ def test_a_large_p_is_nearly_the_normalized_flow():
 def test_linear_stability_limits(name):
     make, theory = stability_limits.METHODS[name], stability_limits.THEORY[name]
     assert stability_limits.AMPLIFICATION[name](np.array(theory)) == pytest.approx(1.0, abs=1e-6)
-    assert stability_limits.limit(make, 5000) == pytest.approx(theory, rel=1e-3)
+    assert stability_limits.limit(make, 50_000) == pytest.approx(theory, rel=1e-3)
     z = 0.9*theory
-    measured = stability_limits.growth(make, z, 200)
-    assert measured == pytest.approx(float(stability_limits.AMPLIFICATION[name](np.array(z))), abs=1e-2)
+    measured = stability_limits.growth(make, z, 1000 if name in stability_limits.INERTIAL else 100)
+    assert measured == pytest.approx(float(stability_limits.AMPLIFICATION[name](np.array(z))), abs=1e-3)
 
 
 def test_limits_say_what_is_stable_at_the_minima_of_benchmark_two():

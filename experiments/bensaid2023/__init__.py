@@ -13,4 +13,6 @@ grid of cells on [−3, 3]²; a run converges when |*g*| ≤ 10⁻⁴, within 20
 it ends within 0.05 of it. It diverges if it leaves the finite numbers, or ends unconverged with |*g*| >
 1000."""
 
-CONTENTS = ("basins_classical", "basins_new", "basins_lyapunov", "rises", "basins_polyfive", "table")
+CONTENTS = ("basins_classical", "basins_new", "basins_lyapunov", "rises", "dissipation_speed", "adam_paths",
+            "basins_polyfive", "stiffness", "sensitivity", "complexity", "order_four", "extinction", "stability_limits",
+            "lyapunov_stability", "table", "archive")

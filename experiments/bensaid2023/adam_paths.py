@@ -66,7 +66,7 @@ def caption(data: xr.Dataset) -> str:
     steps = data["steps"].values
     return f"""\
 Paths of Adam, learning rate 0.1, on Benchmark 2 from (0.3, 0.05), (0.3, 0.075), (0.3, 0.11) and (0.3, −0.15)
-(circles), beside the maximum (0, 0); dots are steps, grey lines level lines, discs minima. The four runs go,
+(circles), beside the maximum (0, 0); dots are steps, grey lines level lines, discs minima. The four runs lead
 {ends(data["label"].values)}, in {steps.min()} to {steps.max()} steps, on {data["rises"].values.min()} to
 {data["rises"].values.max()} of which *f* rises: Adam sets out along the diagonals, since the signs of *g* are all
 that its first step sees, overshoots and swings in. The gradient flow (ER) leads {ends(data["flow"].values)} from

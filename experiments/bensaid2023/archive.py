@@ -131,16 +131,20 @@ def repeat(benchmark: str, name: str, row: Row, shape: tuple[int, int] = (100, 1
 SHARES = ("0", "1", "2", "3", "lost")
 
 
-def sigmas(rows: pd.DataFrame, quantity: str) -> pd.Series:
-    """Difference over the standard error of the archive's random starts, the grid being taken as exact.
+def standard_error(rows: pd.DataFrame, quantity: str) -> pd.Series:
+    """That of the archive's random starts: of shares the binomial one, of one start at least; of iterations the mean's.
 
-    For shares that is the binomial one, of one start at least; for iterations that of the mean.
+    The grid is taken as exact.
     """
-    measured = rows[f"m_{quantity}"]
-    error = rows["sd_iterations"]
-    if quantity != "iterations":
-        error = 100*np.sqrt(np.maximum(measured/100*(1.0 - measured/100), 1.0/STARTS)/STARTS)
-    return (measured - rows[f"a_{quantity}"])/error
+    if quantity == "iterations":
+        return rows["sd_iterations"]
+    share = rows[f"m_{quantity}"]/100
+    return 100*np.sqrt(np.maximum(share*(1.0 - share), 1.0/STARTS)/STARTS)
+
+
+def sigmas(rows: pd.DataFrame, quantity: str) -> pd.Series:
+    """Differences in standard errors."""
+    return (rows[f"m_{quantity}"] - rows[f"a_{quantity}"])/standard_error(rows, quantity)
 
 
 def draw(data: xr.Dataset) -> pd.DataFrame:

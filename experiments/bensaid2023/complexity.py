@@ -123,7 +123,8 @@ Backtracking costs evaluations, but how many is known beforehand: per step at mo
 a quarter of them go on; the evaluations at the start, and the step that LCD applies again after a bisection, are
 not counted. On the quadratics, of condition number κ, the largest difference to the limit is
 {float(abs(away.sel(landscape=quadratics)).max()):.1f} %. Short runs still show where the first step, 0.1,
-lay: C(n) differs from the law by log(0.1/*h*)/log *f*₁, once, with *h* the last step. With bisection the
+lay: C(n) differs from the law by log(0.1/*h*)/log *f*₁, once, with *h* the step
+to be tried next. With bisection the
 published law is not a bound: the step that is accepted is *f*₁ᶜ times the one that passed first, 0 ≤ *c* ≤
 1 − 2⁻ᵖ, and what is gained is searched again in the next step. The mean of *c*, from the accepted steps
 alone, is {gain["LCD (30, 1e4, 3)"]} for LCD (30, 1e4, 3) and {gain["LCD (30, 1e3, 2)"]} for LCD (30, 1e3,

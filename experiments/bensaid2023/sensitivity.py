@@ -68,7 +68,7 @@ def draw(data: xr.Dataset) -> Figure:
         least = np.where(changed.any(axis=0), exponents[changed.argmax(axis=0)], np.nan)
         plot.shares(least, data.box, ax, vmin=exponents[0], vmax=0.0, bar=False, levels=0, cmap="inferno",
                     title=f"{shown.method}\n{percent(share(shown, ULP))} | {percent(share(shown, 1e-6))}")
-        ax.plot(*shown.minima.T, "o", markersize=2.5, color=plot.COLORS["vermillion"], markeredgewidth=0)
+        ax.plot(*shown.minima.T, "o", markersize=2.5, color=plot.COLORS["blue"], markeredgewidth=0)
         ax.set(xlabel="$w$", ylabel="$b$")
     with plot.style():
         figure, axes = maps.atlas(data, one, columns=6, height=5.6)
@@ -85,13 +85,13 @@ def caption(data: xr.Dataset) -> str:
     moved = [f"{name} on {maps.TITLES[b]} ({percent(part)})" for (b, name), part in ulp.items() if part]
     two = max(part for (b, _), part in small.items() if b == "PolyTwo")
     three = sorted(((part, name) for (b, name), part in small.items() if b == "PolyThree" and part), reverse=True)
-    listed = ", ".join(f"{name} {percent(part)}" for part, name in three)
+    listed = ", ".join(f"{name} {percent(part)}" for part, name in three) or "none"
+    outcome = f"a label of {', '.join(moved)} and of nothing else" if moved else "nothing in any of the maps"
     return f"""\
 Each of {data.starts} starts was moved in one coordinate, down and up, to the next floating-point number (1 ulp)
 and by 10⁻¹², 10⁻⁹, 10⁻⁶, 10⁻³; colours give the least of these moves at which one of the four neighbours reaches
-another minimum, or none. In the titles: shares at 1 ulp | at 10⁻⁶. One ulp changes
-{"nothing in any of the maps" if not moved else "a label of " + ", ".join(moved) + " and of nothing else"}: a
-map may look like noise, but its cells are not decided by rounding. At 10⁻⁶ {"none" if not two else f"at most {percent(two)}"}
-of the labels change on Benchmark 1, and on Benchmark 2: {listed or "none"}. This is what agreement is limited by if starts are known to six digits.
+another minimum (disc), or none. In the titles: shares at 1 ulp | at 10⁻⁶. One ulp changes {outcome}: a map may look
+like noise, but rounding does not decide its cells. At 10⁻⁶, {f"up to {percent(two)} of the" if two else "no"} labels
+change on Benchmark 1, and on Benchmark 2: {listed}. So far do maps agree whose starts are known to six digits.
 At 10⁻³ it is {percent(large["PolyThree", "LC_M"])} for LC_M and {percent(large["PolyThree", "AWB 0.1"])} for AWB,
 against {percent(large["PolyThree", "ER"])} for ER, which follows the gradient flow."""

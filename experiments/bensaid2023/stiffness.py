@@ -74,8 +74,8 @@ def caption(data: xr.Dataset) -> str:
 log₁₀ of |λ_max/λ_min|, the eigenvalues of the Hessian ordered by modulus, on {data.starts} cells; the red lines
 bound what exceeds the authors' threshold 10⁵, circles are the points that label runs. Since *f* is a sum of a
 function of *b* and the same function φ of *w* + *b*, det *H* = φ″(*b*) φ″(*w* + *b*), and the stiffness is
-infinite on straight lines through the inflections of φ: on Benchmarks 1 and 2 the lines that are drawn double
-there are closer than their width. At the minima themselves it is mild, {at["PolyTwo"][0]:.2f} at all four of
+infinite on straight lines, at the inflections of φ; on Benchmarks 1 and 2 the two bounds about each of them fall
+together. At the minima themselves it is mild, {at["PolyTwo"][0]:.2f} at all four of
 Benchmark 1 and {at["PolyThree"][0]:.2f} to {at["PolyThree"][-1]:.1f} on Benchmark 2. On polyFive
 {maps.percent(share)} of the square is beyond the threshold, and of the {five.size} marked points all but
 {finite.size} ({finite[0]:.2f}) have a vanishing eigenvalue."""
