@@ -9,6 +9,7 @@ full), a private temporary folder serves instead, with one warning.
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import hashlib
 import importlib.util
@@ -50,12 +51,35 @@ def load_kernel(text: str) -> types.ModuleType:
     with _loading:
         if name in sys.modules:
             return sys.modules[name]
+        _start_numba()
         try:
             return _load(name, text, kernel_folder())
         except (OSError, RuntimeError) as error:            # full, read-only, no locator: never the user's problem
             folder = _private_folder(error)
             _seed(name, folder)
             return _load(name, text, folder)
+
+
+_BLAS = "scipy.linalg.cython_blas"
+
+
+@functools.cache
+def _start_numba() -> None:
+    """Load numba's types and lowering, without SciPy.
+
+    Numba imports SciPy's BLAS at its start only to see whether it is there, a quarter of the time to a first result. A
+    stand-in answers; whoever compiles np.dot later imports the real one, since numba asks again then.
+    """
+    from numba.core.registry import cpu_target
+    stand_in = _BLAS not in sys.modules and importlib.util.find_spec("scipy") is not None
+    if stand_in:
+        sys.modules[_BLAS] = types.ModuleType(_BLAS)
+    try:
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
+    finally:
+        if stand_in:
+            del sys.modules[_BLAS]
 
 
 def remember(name: str, text: str) -> None:
