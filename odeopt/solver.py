@@ -97,7 +97,8 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
         If a formula cannot be read.
     """
     if not isinstance(objective, Objective):
-        hint = f"write {objective.__name__}()" if isinstance(objective, type) else "functions go into objectives.Function"
+        name = getattr(objective, "__name__", "")
+        hint = f"write {name}()" if isinstance(objective, type) else "functions go into objectives.Function"
         raise TypeError(f"`objective` must be an Objective, got {objective!r}: {hint}")
     if not isinstance(method, Method):
         name = getattr(method, "__name__", "")

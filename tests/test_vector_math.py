@@ -228,5 +228,5 @@ def test_source_text_is_self_contained():
     }
     assert imported == {"numba", "llvmlite"}
     namespace = {"__name__": "pasted"}
-    exec(source, namespace)  # noqa: S102
+    exec(source, namespace)
     assert namespace["vtanh"](0.3) == vtanh(0.3)

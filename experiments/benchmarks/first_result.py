@@ -62,5 +62,6 @@ def measure(repetitions: int = 5) -> list[str]:
 def _times(code: str, folder: str) -> list[float]:
     environment = {**os.environ, "ODEOPT_CACHE_DIR": folder}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)        # with it every process compiles every module anew
-    done = subprocess.run([sys.executable, "-c", code, folder], env=environment, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, folder]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return [float(word) for word in done.stdout.split()]

@@ -348,8 +348,12 @@ def _power(a: Any, n: Any) -> Any:
     return np.exp(n*np.log(a))
 
 
+def _is_vector(a: Any) -> bool:
+    return isinstance(a, Vector) or (isinstance(a, np.ndarray) and a.ndim > 0)
+
+
 def _check_length(name: str, *arguments: Any) -> int:
-    lengths = {len(a) for a in arguments if np.ndim(a)}
+    lengths = {len(a) for a in arguments if _is_vector(a)}
     if len(lengths) > 1:
         raise Unreadable(f"{name}: vectors of lengths {sorted(lengths)} do not go together")
     return lengths.pop()
@@ -359,7 +363,9 @@ def _each(function: Callable, *arguments: Any) -> Any:
     if any(getattr(a, "__array_ufunc__", True) is None for a in arguments):
         return NotImplemented
     n = _check_length(function.__name__, *arguments)
-    return Vector([function(*(a[i] if np.ndim(a) else a for a in arguments)) for i in range(n)])
+    vectors = [_is_vector(a) for a in arguments]
+    return Vector([function(*(a[i] if vector else a for a, vector in zip(arguments, vectors, strict=True)))
+                   for i in range(n)])
 
 
 def _total(terms: Sequence) -> Any:
@@ -378,7 +384,7 @@ def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
     if ufunc is np.matmul:
         a, b = inputs
         return b.__rmatmul__(a) if isinstance(b, Vector) else a @ b
-    if any(isinstance(a, Vector) or (isinstance(a, np.ndarray) and a.ndim) for a in inputs):
+    if any(map(_is_vector, inputs)):
         return _each(ufunc, *inputs)
     if ufunc is np.square:
         return inputs[0]*inputs[0]
@@ -396,7 +402,7 @@ def _array_function(function: Callable, arguments: tuple, options: dict) -> Any:
     if options:
         raise Unreadable(f"{_name(function)} with {sorted(options)} cannot be read")
     if function is np.where and len(arguments) == 3:
-        if any(np.ndim(a) for a in arguments):
+        if any(map(_is_vector, arguments)):
             return _each(_where_numbers, *arguments)
         return _where_numbers(*arguments)
     vector = arguments[0] if arguments else None

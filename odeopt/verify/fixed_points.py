@@ -1,4 +1,4 @@
-"""Does a method rest where the gradient vanishes, and nowhere else?"""
+"""A method rests where the gradient vanishes, and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Does a scheme have the order that it states?"""
+"""A scheme has the order that it states."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -25,14 +26,14 @@ PATIENCE = 8                    # sizes of step, over which an error that does n
 _KINKS = {"abs": "np.abs", "sign": "np.sign", "min": "np.minimum", "max": "np.maximum", "select": "np.where"}
 
 
-def order(flow: Flow, scheme: Scheme, objective: Objective | None = None, x0: Any = None, *, duration: float | None = None,
-          stated: int | None = None) -> Verdict:
+def order(flow: Flow, scheme: Scheme, objective: Objective | None = None, x0: Any = None, *,
+          duration: float | None = None, stated: int | None = None) -> Verdict:
     """Whether the error at a fixed time falls as h^p with the stated p, on a nonlinear problem.
 
-    The number of steps grows by sqrt(2). The order is the slope fitted to the longest run of points (at least 4) whose
-    errors lie between 1e-3 and 1e-11 and whose neighbours' slopes differ by less than 0.1: neither before the asymptotic
-    range nor on the plateau of rounding. It must be within 0.1 of the stated one. The reference is SciPy's DOP853 with
-    relative tolerance 1e-13.
+    The number of steps grows by sqrt(2). The order is the slope fitted to the longest run of points (at least 4)
+    whose errors lie between 1e-3 and 1e-11 and whose neighbours' slopes differ by less than 0.1: neither before the
+    asymptotic range nor on the plateau of rounding. It must be within 0.1 of the stated one. The reference is SciPy's
+    DOP853 with relative tolerance 1e-13.
 
     Parameters
     ----------
@@ -51,8 +52,8 @@ def order(flow: Flow, scheme: Scheme, objective: Objective | None = None, x0: An
     Returns
     -------
     Verdict
-        "measured" or "refuted", with the fitted order and its points; "refused" for a field with kinks, on which no scheme
-        has an order above 1 or 2, or if too few points are in the asymptotic range.
+        "measured" or "refuted", with the fitted order and its points; "refused" for a field with kinks, on which no
+        scheme has an order above 1 or 2, or if too few points are in the asymptotic range.
     """
     objective = Himmelblau() if objective is None else objective
     stated = scheme.convergence_order if stated is None else stated
@@ -61,7 +62,8 @@ def order(flow: Flow, scheme: Scheme, objective: Objective | None = None, x0: An
     x0 = np.linspace(0.4, -0.3, n) if x0 is None else np.array(x0, dtype=float)
     kink = _kink(flow, objective, x0)
     if kink:
-        return Verdict("refused", subject, f"the field has {kink}: where it bends, the order of smooth problems is lost")
+        return Verdict("refused", subject, f"the field has {kink}: where it bends, the order of smooth problems is "
+                                           "lost")
     ode = Ode(flow, objective)
     t0, z0 = _start(flow, x0)
     rate = _size(ode.field(t0, z0))/_size(z0)
@@ -74,8 +76,8 @@ def order(flow: Flow, scheme: Scheme, objective: Objective | None = None, x0: An
                                            "choose another duration or start")
     logs = np.log(np.array(kept))
     slope = float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
-    detail = (f"stated order {stated}, measured {slope:.2f} on {objective!r}: {len(kept)} points, h from {kept[0][0]:.1e} "
-              f"to {kept[-1][0]:.1e}, errors from {kept[0][1]:.1e} to {kept[-1][1]:.1e}")
+    detail = (f"stated order {stated}, measured {slope:.2f} on {objective!r}: {len(kept)} points, "
+              f"h from {kept[0][0]:.1e} to {kept[-1][0]:.1e}, errors from {kept[0][1]:.1e} to {kept[-1][1]:.1e}")
     return Verdict("measured" if abs(slope - stated) <= TOLERANCE else "refuted", subject, detail)
 
 
@@ -100,7 +102,7 @@ def _errors(ode: Ode, scheme: Scheme, t0: float, z0: State, duration: float) -> 
 
 def _asymptotic(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The longest run of points whose neighbours' slopes are steady."""
-    slopes = [math.log(e1/e0)/math.log(h1/h0) for (h0, e0), (h1, e1) in zip(points, points[1:], strict=False)]
+    slopes = [math.log(e1/e0)/math.log(h1/h0) for (h0, e0), (h1, e1) in itertools.pairwise(points)]
     runs = [points[i:j + 1] for i in range(len(slopes)) for j in range(i + 1, len(slopes) + 1)
             if max(slopes[i:j]) - min(slopes[i:j]) < STEADY]
     return max(runs, key=len, default=[])
@@ -111,7 +113,7 @@ def _kink(flow: Flow, objective: Objective, x0: np.ndarray) -> str:
     if flow.backend == "numpy" or objective.backend == "numpy":
         return ""
     graph = Graph()
-    t, z0 = _start(flow, x0)
+    z0 = _start(flow, x0)[1]
     z = rebuilt(State({name: Vector(value) if np.ndim(value) else value for name, value in z0.blocks.items()}),
                 [graph.input(f"z{i}") for i in range(len(_flat(z0)))])
     ode = Ode(flow, objective)
@@ -141,12 +143,12 @@ def _size(z: State) -> float:
 def _stepped(ode: Ode, scheme: Scheme, t: float, z: State, h: float, count: int) -> State:
     """`count` steps of constant h."""
     given = {"x": z.x, "h": h, "g": ode.g(z.x), "f": ode.f(z.x)}
-    memory = ask(scheme.memory, {name: value for name, value in given.items()})
+    memory = ask(scheme.memory, given)
     for _ in range(count):
         fresh = Ode(ode.flow, ode.objective)
         step = scheme.step(fresh, t, z, np.float64(h), **memory)
-        if step.V is None and step.h is not None:
-            raise FormulaError(f"{type(scheme).__name__} takes steps of its own length, so its order needs its own test")
+        if step.h is not None:
+            raise FormulaError(f"{type(scheme).__name__} takes steps of its own length: its order needs its own test")
         t, z, memory = t + h, step.z, {**memory, **step.memory}
     return z
 

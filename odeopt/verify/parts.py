@@ -1,4 +1,4 @@
-"""Are a flow's parts flows, and do they sum to its field?"""
+"""A flow's parts are flows, and sum to its field."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def parts(flow: Flow, objective: Objective | None = None) -> Verdict:
         field = ode.field(t, z)
         error = _distance(total, field)
         if not error <= TOLERANCE:
-            return _refuted(flow, "the parts' derivatives at h = 0 do not sum to the field", {"t": t, **_numbers(z)}, total,
-                            field, error)
+            detail = "the parts' derivatives at h = 0 do not sum to the field"
+            return _refuted(flow, detail, {"t": t, **_numbers(z)}, total, field, error)
         worst = max(worst, error)
-    return Verdict("measured", flow, f"{', '.join(flow.parts)}: flows that sum to the field, within {worst:.1e} at {STATES} "
-                                     "random states")
+    return Verdict("measured", flow, f"{', '.join(flow.parts)}: flows that sum to the field, within {worst:.1e} "
+                                     f"at {STATES} random states")
 
 
 def _rate(ode: Ode, name: str, t: float, z: State) -> State:
