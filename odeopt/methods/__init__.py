@@ -1,0 +1,87 @@
+"""Published optimizers as sentences: flow, scheme, controller, first step.
+
+Hyper-parameters have the field's names and PyTorch's meaning. `get(name, **hyper)` finds a method by its name or by an
+unambiguous alias of the papers.
+"""
+
+from odeopt.methods.adaptive import egd, em, er, lc_em, projected_gd, projected_momentum
+from odeopt.methods.base import Method, get, names
+from odeopt.methods.constant import (
+    adagrad,
+    adam,
+    amsgrad,
+    awb,
+    corrected_momentum,
+    ema_momentum,
+    euler_momentum,
+    gd,
+    heun_momentum,
+    momentum,
+    nesterov,
+    nesterov_avd,
+    rmsprop,
+    verlet_momentum,
+)
+from odeopt.methods.least_squares import lc_lm, lc_newton, lm, lm_constant, lm_er, lm_fletcher, lm_nielsen, lm_uphill
+from odeopt.methods.lyapunov import (
+    lc_clipping,
+    lc_gd,
+    lc_gd_then_adam,
+    lc_mechanic,
+    lc_momentum,
+    lc_normalized,
+    lc_pgd,
+    lc_rkc,
+    lc_rmsprop,
+    lc_sign,
+    lcd_gd,
+    lci_gd,
+    lcp_gd,
+)
+
+__all__ = [
+    "Method",
+    "adagrad",
+    "adam",
+    "amsgrad",
+    "awb",
+    "corrected_momentum",
+    "egd",
+    "em",
+    "ema_momentum",
+    "er",
+    "euler_momentum",
+    "gd",
+    "get",
+    "heun_momentum",
+    "lc_clipping",
+    "lc_em",
+    "lc_gd",
+    "lc_gd_then_adam",
+    "lc_lm",
+    "lc_mechanic",
+    "lc_momentum",
+    "lc_newton",
+    "lc_normalized",
+    "lc_pgd",
+    "lc_rkc",
+    "lc_rmsprop",
+    "lc_sign",
+    "lcd_gd",
+    "lci_gd",
+    "lcp_gd",
+    "lm",
+    "lm_constant",
+    "lm_er",
+    "lm_fletcher",
+    "lm_nielsen",
+    "lm_uphill",
+    "momentum",
+    "names",
+    "nesterov",
+    "nesterov_avd",
+    "projected_gd",
+    "projected_momentum",
+    "rmsprop",
+    "verlet_momentum",
+]

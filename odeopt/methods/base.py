@@ -1,0 +1,114 @@
+"""What a method is, and how it is found by name."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from odeopt.controllers import Controller
+from odeopt.flows import Flow
+from odeopt.schemes import Scheme
+from odeopt.status import Status
+
+
+@dataclass(frozen=True)
+class Method:
+    """An optimizer: a flow, the scheme that steps it, the controller of the step, and the first step.
+
+    Parameters
+    ----------
+    flow : Flow
+    scheme : Scheme
+    controller : Controller
+    h0 : float
+        First step tried, > 0.
+    name : str
+        For tables and legends.
+    then : (Status, Method), optional
+        Runs that end with this status are gone on with by the other method, from where they ended and with the same
+        limits anew; steps, trials, evaluations and times are added.
+
+    """
+
+    flow: Flow
+    scheme: Scheme
+    controller: Controller
+    h0: float = 0.1
+    name: str = ""
+    then: tuple[Status, Method] | None = None
+
+    def __post_init__(self) -> None:
+        for part, kind in (("flow", Flow), ("scheme", Scheme), ("controller", Controller)):
+            value = getattr(self, part)
+            if not isinstance(value, kind):
+                hint = f": write {value.__name__}()" if isinstance(value, type) and issubclass(value, kind) else ""
+                raise TypeError(f"Method: `{part}` must be a {kind.__name__}, got {value!r}{hint}")
+        if not (isinstance(self.h0, (int, float)) and 0.0 < self.h0 < math.inf):
+            raise ValueError(f"Method: `h0` must be a finite step > 0, got {self.h0!r}")
+        if self.then is not None and not (isinstance(self.then, tuple) and len(self.then) == 2
+                                          and isinstance(self.then[0], Status) and isinstance(self.then[1], Method)):
+            raise TypeError(f"Method: `then` must be (Status, Method), got {self.then!r}")
+        if not self.name:
+            parts = (self.flow, self.scheme, self.controller)
+            object.__setattr__(self, "name", " + ".join(type(part).__name__ for part in parts))
+
+
+_METHODS: dict[str, Callable[..., Method]] = {}
+_ALIASES: dict[str, str] = {}
+
+
+def published(*aliases: str) -> Callable:
+    """Register a function as a method of this name, found by its aliases too."""
+    def register(function: Callable[..., Method]) -> Callable[..., Method]:
+        _METHODS[function.__name__] = function
+        _ALIASES.update(dict.fromkeys(aliases, function.__name__))
+        return function
+    return register
+
+
+def names() -> dict[str, tuple[str, ...]]:
+    """Every method's name, with its aliases."""
+    return {name: tuple(a for a, n in _ALIASES.items() if n == name) for name in _METHODS}
+
+
+def get(name: str, **hyper: float) -> Method:
+    """The method of this name or alias.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or if the name means different things in different codes.
+
+    """
+    if name in ("SGD", "Adam_bias"):
+        raise ValueError(f"{name!r} means different methods in different codes; choose among {', '.join(_METHODS)}")
+    function = _METHODS.get(_ALIASES.get(name, name))
+    if function is None:
+        near = difflib.get_close_matches(name, [*_METHODS, *_ALIASES], 1)
+        raise ValueError(f"no method {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+                         + f" Known: {', '.join(_METHODS)}")
+    return function(**hyper)
+
+
+def positive(**values: float) -> None:
+    """Refuse what is not positive and finite."""
+    for name, value in values.items():
+        if not 0.0 < value < math.inf:
+            raise ValueError(f"`{name}` must be > 0 and finite, got {value!r}")
+
+
+def share(**values: float) -> None:
+    """Refuse what is not in [0, 1)."""
+    for name, value in values.items():
+        if not 0.0 <= value < 1.0:
+            raise ValueError(f"`{name}` must be in [0, 1), got {value!r}")
+
+
+def relaxation_rate(beta: float, lr: float, name: str) -> float:
+    """The rate at which a moving average with `beta` relaxes, its step being lr."""
+    positive(lr=lr)
+    if not 0.0 < beta < 1.0:
+        raise ValueError(f"`{name}` must be in (0, 1), got {beta!r}")
+    return -math.log(beta)/lr
