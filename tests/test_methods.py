@@ -158,7 +158,7 @@ def test_hyper_parameters_reach_the_parts():
 @pytest.mark.parametrize(("name", "message"), [
     ("SGD", "means different methods in different codes"), ("Adam_bias", "different codes"),
     ("adma", "did you mean 'adam'?"), ("lc_momentun", "did you mean 'lc_momentum'?"),
-    ("LC_RMSprop", "did you mean 'LC_RMSProp'?"), ("xyz", "Known: gd, ")])
+    ("LC_RMSprop", "did you mean 'LC_RMSProp'?"), ("xyz", "Known: adagrad, adam, ")])
 def test_unknown_and_ambiguous_names_are_refused(name, message):
     with pytest.raises(ValueError) as error:
         methods.get(name)

@@ -70,7 +70,7 @@ def published(*aliases: str) -> Callable:
 
 def names() -> dict[str, tuple[str, ...]]:
     """Every method's name, with its aliases."""
-    return {name: tuple(a for a, n in _ALIASES.items() if n == name) for name in _METHODS}
+    return {name: tuple(a for a, n in _ALIASES.items() if n == name) for name in sorted(_METHODS)}
 
 
 def get(name: str, **hyper: float) -> Method:
@@ -83,12 +83,12 @@ def get(name: str, **hyper: float) -> Method:
 
     """
     if name in ("SGD", "Adam_bias"):
-        raise ValueError(f"{name!r} means different methods in different codes; choose among {', '.join(_METHODS)}")
+        raise ValueError(f"{name!r} means different methods in different codes; choose among {', '.join(sorted(_METHODS))}")
     function = _METHODS.get(_ALIASES.get(name, name))
     if function is None:
         near = difflib.get_close_matches(name, [*_METHODS, *_ALIASES], 1)
         raise ValueError(f"no method {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-                         + f" Known: {', '.join(_METHODS)}")
+                         + f" Known: {', '.join(sorted(_METHODS))}")
     return function(**hyper)
 
 
