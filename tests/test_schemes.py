@@ -4,7 +4,7 @@ from fractions import Fraction as Q
 
 import numpy as np
 import pytest
-from scipy.integrate import RK45, solve_ivp
+from scipy.integrate import DOP853, RK45, solve_ivp
 from test_flows import LateAdam, WarmAWB, WarmRMSProp
 
 import odeopt as oo
@@ -228,6 +228,29 @@ def test_dormand_and_prince_estimate_the_error_as_scipy_does():
     assert np.array_equal(A, RK45.A)
     assert np.array_equal([float(b) for b in schemes.DormandPrince.b[:6]], RK45.B)
     assert pytest.approx(RK45.C) == A.sum(axis=1)
+
+
+class EighthOrder(schemes.RungeKutta):
+    """SciPy's DOP853 as a tableau of ours."""
+
+    convergence_order = 8
+    A = tuple(tuple(row[:i]) for i, row in enumerate(DOP853.A[1:12], start=1))
+    b = tuple(DOP853.B)
+
+
+def test_dop853_by_its_tableau():
+    """All twelve stages of SciPy's own step, to round-off, and the order of the error over one step, 9."""
+    z, errors = np.array([0.5, 0.3, 1.0, -2.0]), []
+    exact = solve_ivp(lambda t, y: F(y), (0.0, 0.2), z, method="DOP853", rtol=1e-13, atol=1e-15, dense_output=True).sol
+    for h in (0.2, 0.1):
+        K = np.empty((12, z.size))
+        K[0] = F(z)
+        for i, row in enumerate(DOP853.A[1:12], start=1):
+            K[i] = F(z + h*(K[:i].T @ row[:i]))
+        step = EighthOrder().step(Ode(HEAVY, HIMMELBLAU), 0.0, State({"x": z[:2], "v": z[2:]}), h)
+        assert flat(step.z) == pytest.approx(z + h*(K.T @ DOP853.B), rel=1e-14, abs=1e-14)
+        errors.append(np.linalg.norm(flat(step.z) - exact(h)))
+    assert errors[1] < errors[0]/2.0**8
 
 
 def test_times_of_the_stages():

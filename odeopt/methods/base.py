@@ -83,12 +83,12 @@ def get(name: str, **hyper: float) -> Method:
 
     """
     if name in ("SGD", "Adam_bias"):
-        raise ValueError(f"{name!r} means different methods in different codes; choose among {', '.join(sorted(_METHODS))}")
+        raise ValueError(f"{name!r} means different methods in different codes; choose among {', '.join(names())}")
     function = _METHODS.get(_ALIASES.get(name, name))
     if function is None:
         near = difflib.get_close_matches(name, [*_METHODS, *_ALIASES], 1)
         raise ValueError(f"no method {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-                         + f" Known: {', '.join(sorted(_METHODS))}")
+                         + f" Known: {', '.join(names())}")
     return function(**hyper)
 
 
