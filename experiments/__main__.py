@@ -7,6 +7,7 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
+import joblib
 import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
@@ -45,6 +46,16 @@ def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> s
         return gallery.section(name, module, data, drawn)
 
 
+def attempt(name: str, folder: Path, smoke: bool, again: bool) -> tuple[str, str | None, float]:
+    """The name, what `make` gave, or None where it failed (the others shall still be drawn), and the seconds."""
+    began, section = time.perf_counter(), None
+    try:
+        section = make(name, folder, smoke, again)
+    except Exception:
+        traceback.print_exc()
+    return name, section, time.perf_counter() - began
+
+
 def main(arguments: list[str] | None = None, folder: Path = FIGURES) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME",
@@ -56,16 +67,17 @@ def main(arguments: list[str] | None = None, folder: Path = FIGURES) -> int:
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}; there are: {', '.join(names())}")
     folder = folder/"smoke" if chosen.smoke else folder
+    wanted = chosen.names or names()
+    # a figure a process: compiling and drawing hold the interpreter's lock
+    parallel = joblib.Parallel(n_jobs=min(len(wanted), joblib.cpu_count()), return_as="generator_unordered")
     made, failed = {}, []
-    for name in chosen.names or names():
-        began = time.perf_counter()
-        try:
-            made[name] = make(name, folder, chosen.smoke, chosen.draw)
-        except Exception:                                           # the others shall still be drawn
-            traceback.print_exc()
+    for name, section, seconds in parallel(joblib.delayed(attempt)(name, folder, chosen.smoke, chosen.draw)
+                                           for name in wanted):
+        print(f"{name:32}{seconds:8.1f} s{'  FAILED' if section is None else ''}", flush=True)
+        if section is None:
             failed.append(name)
-        seconds = time.perf_counter() - began
-        print(f"{name:32}{seconds:8.1f} s{'  FAILED' if name in failed else ''}", flush=True)
+        else:
+            made[name] = section
     gallery.write(folder, names(), made)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
