@@ -285,8 +285,8 @@ def iterate(body: Callable, start: tuple, most: int) -> tuple:
         Takes the values, returns the new values and a condition.
     start : tuple of numbers, vectors or states
     most : int
-        Largest number of rounds. Up to 4 the lanes unroll and mask; above, they loop with an early exit, which is
-        5 to 6 times slower because a lane then stands alone.
+        Largest number of rounds. Up to 4 the lanes unroll and mask; above, they loop with an early exit, one
+        lane at a time, without SIMD.
 
     Returns
     -------

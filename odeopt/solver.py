@@ -25,8 +25,8 @@ MOST_COORDINATES = 16           # above, unrolled text grows too long to compile
 CHUNK = 1024                    # starts that a thread takes at a time
 ROUNDS = 4096                   # rounds of lanes.TRIALS trials between two looks at Ctrl-C, some 0.1 s
 SEGMENT = 512                   # rows of a trace that are recorded at a time
-_INTERRUPTED = "interrupted: runs that had not ended have the status INTERRUPTED"
 MOST_NUMBERS = 1 << 24          # numbers in the trace of a block of starts before it is thinned, 128 MiB
+_INTERRUPTED = "interrupted: runs that had not ended have the status INTERRUPTED"
 
 
 def solve(objective: Objective, method: Method, x0: Any, **options: Any) -> Solution:

@@ -118,7 +118,7 @@ class _Writer:
             return e.name
         if e in (sp.true, sp.false):
             return "True" if e is sp.true else "False"
-        if e.is_number and e.is_extended_real and not e.has(sp.Function("f")) and e.is_comparable:
+        if e.is_number and e.is_extended_real and e.is_comparable:
             return repr(float(e))
         if e.is_Add or e.is_Mul:
             return self._chain(e)
