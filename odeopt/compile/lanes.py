@@ -27,7 +27,7 @@ from odeopt.compile.emit import VECTOR_MATH, Writer, numpy_function
 from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import leaves, rebuilt
 
-LANES = 128                     # starts in flight on a thread; of 256, wide records leave the L1 cache (LCD: 1.4 times slower)
+LANES = 128                     # starts in flight on a thread; 256 may leave the L1 cache (LCD: 1.4 times slower)
 GRAIN = 64                      # swept lanes are a multiple of this, as in the driver
 TRIALS = 16                     # sweeps between two looks at who has ended
 FLAGS = ("arcp", "contract", "nsz")
