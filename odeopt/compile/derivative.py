@@ -21,7 +21,7 @@ from odeopt.compile.emit import NUMPY, Writer
 from odeopt.compile.tracer import Graph, Number
 from odeopt.language import FormulaError, read, sigmoid
 
-VERSION = 1                     # of the derived texts: raise it when their form changes
+VERSION = 2                     # of the derived texts: raise it whenever what derives them changes
 # Above either SymPy takes seconds for what the trace does in milliseconds. Lanes are for up to 16 coordinates, and of
 # the package's landscapes of 16 the longest has 285 operations: no kernel depends on these numbers.
 MOST_COORDINATES = 16
