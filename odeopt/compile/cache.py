@@ -2,27 +2,32 @@
 
 A kernel's file is named by the SHA-256 of its whole text, so an edited formula is another file and nothing is ever
 stale. The folder is `ODEOPT_CACHE_DIR` or the user's cache folder, one below it for each Python, numba, llvmlite and
-CPU. Machine code is used only if its digest is the one kept beside it. Where the folder cannot be used (read-only,
-full), a private temporary folder serves instead, with one warning.
+CPU. A file holds the text and its machine code, which is used only if the digest before them is theirs: LLVM would
+abort on garbled code. Numba compiles, but code that was kept is linked by LLVM alone: a process that compiles nothing
+does not import numba, half a second at its start. A folder that cannot be written costs a warning and the next process
+a compilation.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
-import glob
 import hashlib
 import importlib.util
+import json
 import os
-import shutil
+import re
 import sys
 import tempfile
 import threading
 import types
 import warnings
+from typing import Any, TypeAlias
 
 _loading = threading.Lock()
-_private: tempfile.TemporaryDirectory | None = None
+_loaded: dict[str, types.SimpleNamespace] = {}
+_warned = False
 
 
 def root() -> str:
@@ -33,11 +38,7 @@ def root() -> str:
 
 def kernel_folder() -> str:
     """The folder of machine code for this Python, numba, llvmlite and CPU."""
-    import llvmlite
-    import llvmlite.binding
-    import numba
-    return os.path.join(root(), f"{sys.implementation.cache_tag}-numba{numba.__version__}"
-                                f"-llvmlite{llvmlite.__version__}-{llvmlite.binding.get_host_cpu_name()}")
+    return os.path.join(root(), f"kernels-{_machine()[:16]}")
 
 
 def digest(text: str) -> str:
@@ -45,19 +46,136 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_kernel(text: str) -> types.ModuleType:
-    """The module of a kernel's text, compiled or read from the cache."""
-    name = f"odeopt_kernel_{digest(text)[:32]}"
+def source(name: str) -> str:
+    """The text of a module of this folder that is compiled with kernels: importing it would import numba."""
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.py"), encoding="utf-8") as file:
+        return file.read()
+
+
+def load_kernel(text: str) -> types.SimpleNamespace:
+    """The C functions (`numba.cfunc`) of a kernel's text by their names, compiled or read from the cache."""
     with _loading:
-        if name in sys.modules:
-            return sys.modules[name]
-        _start_numba()
-        try:
-            return _load(name, text, kernel_folder())
-        except (OSError, RuntimeError) as error:            # full, read-only, no locator: never the user's problem
-            folder = _private_folder(error)
-            _seed(name, folder)
-            return _load(name, text, folder)
+        name = digest(text)[:32]
+        if name not in _loaded:
+            path = os.path.join(kernel_folder(), f"{name}.kernel")
+            objects = _unpacked(_whole(path), text)
+            if objects is None:
+                objects = _compiled(text, path)
+                try:
+                    _write(path, _packed(text, objects))
+                except OSError as error:                    # full, read-only: never the user's problem
+                    _not_kept(error)
+            _loaded[name] = types.SimpleNamespace(**{function: Function(*code) for function, code in objects.items()})
+        return _loaded[name]
+
+
+def remember(name: str, text: str) -> None:
+    """Keep a small text under `name`; a folder that cannot be written is passed over."""
+    with contextlib.suppress(OSError):
+        _write(os.path.join(root(), name), text.encode())
+
+
+def recall(name: str) -> str | None:
+    """The text kept under `name`, or None if there is none or it is not whole."""
+    body = _whole(os.path.join(root(), name))
+    return None if body is None else body.decode()
+
+
+# -- files: the digest of what follows as a comment, and what follows
+
+def _whole(path: str) -> bytes | None:
+    """What a file holds, if it is there and as it was written."""
+    try:
+        with open(path, "rb") as file:
+            head, body = file.readline(), file.read()
+    except OSError:
+        return None
+    return body if head == _seal(body) else None
+
+
+def _write(path: str, body: bytes) -> None:
+    """The file whole, or OSError. Equal names mean equal results, so the last of two writers does no harm."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(_seal(body) + body)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _seal(body: bytes) -> bytes:
+    return f"# {hashlib.sha256(body).hexdigest()}\n".encode()
+
+
+def _not_kept(error: OSError) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(f"kernel cache {root()} cannot be written ({type(error).__name__}: {error}), so kernels are "
+                      "compiled again in every process. Set ODEOPT_CACHE_DIR to a folder that can be written.",
+                      RuntimeWarning, stacklevel=4)
+
+
+# -- machine code
+
+Objects: TypeAlias = dict[str, tuple[str, bytes]]           # of each function, its symbol and an object file
+
+
+@functools.cache
+def _machine() -> str:
+    """Digest of everything that machine code depends on beside its text."""
+    import llvmlite
+    from llvmlite import binding
+    numba = importlib.util.find_spec("numba")               # found, not imported
+    if numba is None or numba.origin is None:
+        raise ModuleNotFoundError("the lanes need numba: pip install numba")
+    with open(os.path.join(os.path.dirname(numba.origin), "_version.py"), encoding="utf-8") as file:
+        version = file.read()
+    options = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
+    return digest(repr((sys.implementation.cache_tag, version, llvmlite.__version__, binding.get_process_triple(),
+                        binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), options)))
+
+
+def _compiled(text: str, path: str) -> Objects:
+    _start_numba()
+    from numba import config
+    from numba.core.ccallback import CFunc
+    options: Any = config
+    module = types.ModuleType("odeopt_kernel")
+    disabled, options.DISABLE_JIT = options.DISABLE_JIT, 0  # a user debugs functions of her own with it, not these
+    try:
+        exec(compile(text, path, "exec"), module.__dict__)
+    finally:
+        options.DISABLE_JIT = disabled
+    functions: dict[str, Any] = {name: f for name, f in vars(module).items() if isinstance(f, CFunc)}
+    for name, function in functions.items():
+        declared = re.findall(r'^declare [^@]*@"?([^"(]+)', function.inspect_llvm(), re.MULTILINE)
+        foreign = [c for c in declared if not c.startswith("llvm.") and not hasattr(ctypes.pythonapi, c)]
+        if foreign:                                         # a process without numba would crash
+            raise RuntimeError(f"the kernel function {name} calls numba's {', '.join(foreign)}: what it calls must be "
+                               "inlined (forceinline=True) and must neither raise nor allocate")
+    return {name: (f.native_name, f._library._get_compiled_object()) for name, f in functions.items()}
+
+
+def _packed(text: str, objects: Objects) -> bytes:
+    """A line on the objects, the text, and the objects."""
+    sizes = [(name, symbol, len(code)) for name, (symbol, code) in objects.items()]
+    return b"".join([json.dumps(sizes).encode(), b"\n", text.encode(), *(code for _, code in objects.values())])
+
+
+def _unpacked(body: bytes | None, text: str) -> Objects | None:
+    if body is None:
+        return None
+    line, _, rest = body.partition(b"\n")
+    objects, rest = {}, rest.removeprefix(text.encode())
+    for name, symbol, size in json.loads(line):
+        objects[name], rest = (symbol, rest[:size]), rest[size:]
+    return objects
 
 
 _BLAS = "scipy.linalg.cython_blas"
@@ -82,113 +200,21 @@ def _start_numba() -> None:
             del sys.modules[_BLAS]
 
 
-def remember(name: str, text: str) -> None:
-    """Keep a small text under `name`; a folder that cannot be written is passed over."""
-    with contextlib.suppress(OSError):
-        _write(os.path.join(root(), name), f"# {digest(text)}\n{text}")
+class Function:
+    """A C function in memory, for as long as it is kept.
 
+    Attributes
+    ----------
+    address : int
+    """
 
-def recall(name: str) -> str | None:
-    """The text kept under `name`, or None if there is none or it is not whole."""
-    try:
-        with open(os.path.join(root(), name), encoding="utf-8") as file:
-            head, text = file.readline(), file.read()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return text if head == f"# {digest(text)}\n" else None
-
-
-def _load(name: str, text: str, folder: str) -> types.ModuleType:
-    path = os.path.join(folder, name + ".py")
-    try:
-        with open(path, encoding="utf-8") as file:
-            whole = file.read() == text
-    except (OSError, UnicodeDecodeError):
-        whole = False
-    if not whole:
-        _write(path, text)
-    elif not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} is read-only")     # numba reads machine code only where it may write
-    if whole and _sealed(name, folder):
-        return _execute(name, path)
-    for old in _machine_code(name, folder):                 # may be torn or garbled, on which LLVM would abort
-        with contextlib.suppress(OSError):
-            os.unlink(old)
-    module = _execute(name, path)
-    with contextlib.suppress(OSError):
-        _write(_seal(name, folder), "".join(map(_sealing, _machine_code(name, folder))))
-    return module
-
-
-def _seal(name: str, folder: str) -> str:
-    """The file with the digests of a kernel's machine code, which numba itself does not check."""
-    return os.path.join(folder, name + ".sha256")
-
-
-def _sealing(path: str) -> str:
-    with open(path, "rb") as file:
-        return f"{hashlib.sha256(file.read()).hexdigest()}  {os.path.basename(path)}\n"
-
-
-def _sealed(name: str, folder: str) -> bool:
-    """Whether all machine code of a kernel is as it was written."""
-    try:
-        with open(_seal(name, folder), encoding="utf-8") as file:
-            lines = file.readlines()
-        return bool(lines) and all(
-            line == _sealing(os.path.join(folder, "__pycache__", line.split()[-1])) for line in lines)
-    except (OSError, UnicodeDecodeError, IndexError):
-        return False
-
-
-def _execute(name: str, path: str) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module                              # before it runs: numba pickles functions by module name
-    try:
-        spec.loader.exec_module(module)                     # explicit signatures: compiled, or read, here
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-    return module
-
-
-def _write(path: str, text: str) -> None:
-    """The file whole, or OSError. Equal names mean equal bytes, so the last of two writers does no harm."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _machine_code(name: str, folder: str) -> list[str]:
-    return glob.glob(os.path.join(glob.escape(folder), "__pycache__", name + ".*.nb[ic]"))
-
-
-def _private_folder(error: Exception) -> str:
-    global _private
-    if _private is None:
-        warnings.warn(f"kernel cache {root()} cannot be used ({type(error).__name__}: {error}); compiling into a "
-                      "private temporary folder. Set ODEOPT_CACHE_DIR to a folder that can be written.",
-                      RuntimeWarning, stacklevel=4)
-        _private = tempfile.TemporaryDirectory(prefix="odeopt-kernels-")
-    return _private.name
-
-
-def _seed(name: str, folder: str) -> None:
-    """Machine code that a read-only cache holds is still good, if the text beside it keeps its time."""
-    origin, target = kernel_folder(), os.path.join(folder, "__pycache__")
-    with contextlib.suppress(OSError):
-        os.makedirs(target, exist_ok=True)
-        for file in _machine_code(name, origin):
-            shutil.copy2(file, target)
-        for file in (os.path.join(origin, name + ".py"), _seal(name, origin)):
-            shutil.copy2(file, folder)
+    def __init__(self, symbol: str, code: bytes) -> None:
+        from llvmlite import binding
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine()
+        # an engine of its own: functions of different kernels may have the same symbol
+        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+        self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        self.address = self._engine.get_function_address(symbol)

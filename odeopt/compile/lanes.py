@@ -13,10 +13,8 @@ otherwise: results do not depend on lanes, chunks or threads, bit for bit.
 
 from __future__ import annotations
 
-import ctypes
-import inspect
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ctypes import CFUNCTYPE, c_bool, c_int64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +50,7 @@ def select(context, condition, a, b):
 
 '''
 _SWEEP = '''
-@cfunc("void(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy", fastmath=FLAGS,
-       cache=True)
+@cfunc("void(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy", fastmath=FLAGS)
 def sweep(A, B, lanes, P):
     """One trial of every lane, from A to B."""
 {parameters}
@@ -115,8 +112,8 @@ class LaneKernel:
         self._begin = numpy_function(start, [*x, *parameters], [slot.initial for slot in slots])
         self.operations = _count(trial.nodes, live)
         self.source = _text(machine.title, names, trial, live, slots, self._uniform.values())
-        self._sweep = cache.load_kernel(self.source).sweep
-        self._driver = cache.load_kernel(_driver_text())
+        self.sweep = cache.load_kernel(self.source).sweep.address
+        self.driver = cache.load_kernel(cache.source("driver")).run.address
 
     @property
     def width(self) -> int:
@@ -181,8 +178,7 @@ def _text(title: str, names: Sequence[str], graph: Graph, live: set[int], slots:
     writer.write(graph.nodes, live, " "*8)
     head = _HEAD.format(title=title, flags=_set_text(FLAGS))
     if writer.operations & set(VECTOR_MATH):
-        from odeopt.compile import vector_math
-        head += inspect.getsource(vector_math) + "\n"
+        head += cache.source("vector_math") + "\n"
     return head + _SWEEP.format(
         parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(names)),
         load="\n".join(f"        {writer.text(slot.before)} = A[{k*LANES} + j]  # {'.'.join(map(str, slot.path))}"
@@ -195,7 +191,8 @@ class Lanes:
     """The lanes of one thread."""
 
     def __init__(self, kernel: LaneKernel) -> None:
-        self._sweep, self._driver = kernel._sweep, kernel._driver
+        self._sweep, self._run = _SWEEP_TYPE(kernel.sweep), _RUN_TYPE(kernel.driver)
+        self._address = kernel.sweep
         self._parameters = np.array(kernel._values, dtype=float)
         self._a = np.zeros(kernel.width*LANES)
         self._a[:LANES] = 1.0                               # empty lanes have ended
@@ -210,19 +207,19 @@ class Lanes:
 
     def run(self, records: np.ndarray, first: int, last: int, drain: bool, rounds: int) -> int:
         """Run the records first..last-1 to their ends, in place; see `driver.run`."""
-        return self._driver.run(self._sweep.address, self._parameters, self._a, self._b, self._owner, self._filled,
-                                records, first, last, drain, rounds, TRIALS//2)
+        return self._run(self._address, _pointer(self._parameters), _pointer(self._a), _pointer(self._b), LANES,
+                         _pointer(self._owner), _pointer(self._filled), _pointer(records), records.shape[1], first,
+                         last, drain, rounds, TRIALS//2)
 
     def trace(self, records: np.ndarray, rows: int) -> Iterator[np.ndarray]:
         """What up to LANES records become, trial by trial until all have ended: blocks (starts, <= rows, width)."""
-        n, pointer = len(records), ctypes.POINTER(ctypes.c_double)
+        n = len(records)
         a, b = self._a.reshape(-1, LANES), self._b.reshape(-1, LANES)
         a[:, :n] = records.T
-        parameters = self._parameters.ctypes.data_as(pointer)
         while np.any(a[0, :n] == 0.0):
             block = np.empty((n, rows, len(a)))
             for row in range(rows):
-                self._sweep.ctypes(a.ctypes.data_as(pointer), b.ctypes.data_as(pointer), -(-n//GRAIN)*GRAIN, parameters)
+                self._sweep(_pointer(a), _pointer(b), -(-n//GRAIN)*GRAIN, _pointer(self._parameters))
                 a, b = b, a
                 block[:, row] = a[:, :n].T
                 if not np.any(a[0, :n] == 0.0):
@@ -231,10 +228,12 @@ class Lanes:
             yield block
 
 
-def _driver_text() -> str:
-    path = os.path.join(os.path.dirname(__file__), "driver.py")
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+_SWEEP_TYPE = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_void_p)
+_RUN_TYPE = CFUNCTYPE(c_int64, c_int64, *[c_void_p]*3, c_int64, *[c_void_p]*3, *[c_int64]*3, c_bool, c_int64, c_int64)
+
+
+def _pointer(array: np.ndarray) -> int:
+    return array.ctypes.data
 
 
 def _set_text(names: Sequence[str]) -> str:
