@@ -30,7 +30,8 @@ def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> s
     stored = folder/"data"/f"{name}.nc"
     if not again:
         data = module.compute(smoke)
-        data.attrs["smoke"] = f"smoke: {data.attrs['starts']} starts" if smoke else ""
+        starts = data.attrs["starts"]
+        data.attrs["smoke"] = f"smoke: {starts} start{'s'*(str(starts) != '1')}" if smoke else ""
         with gallery.replacing(stored) as part:
             data.to_netcdf(part, engine="h5netcdf")
     with xr.load_dataset(stored, engine="h5netcdf") as data:

@@ -40,8 +40,9 @@ def run(benchmarks: Iterable[str], methods: Mapping[str, Method], shape: tuple[i
     Returns
     -------
     Dataset
-        `label`, `steps`, `trials` (without the repeated ones of a bisection) and, if they are counted,
-        `rises`, over (benchmark, optimizer, w, b); `backend` over (benchmark, optimizer).
+        `label`, `steps`, `trials` (without the repeated ones of a bisection, and a solve of several trials
+        as one, as the papers count) and, if they are counted, `rises`, over (benchmark, optimizer, w, b);
+        `backend` over (benchmark, optimizer).
     """
     rows = [xr.concat([_one(benchmark, method, shape, options) for method in methods.values()], "optimizer")
             for benchmark in benchmarks]
@@ -52,8 +53,9 @@ def run(benchmarks: Iterable[str], methods: Mapping[str, Method], shape: tuple[i
 def _one(benchmark: str, method: Method, shape: tuple[int, int], options: dict) -> xr.Dataset:
     found = studies.basins(getattr(objectives, benchmark)(), method, shape=shape, **options)
     runs = found.ensemble
+    trials = runs.memory.get("attempts", runs.trials) - runs.memory.get("repeats", 0.0)
     columns = {"label": found.label.astype("int8"), "steps": runs.nit, "rises": runs.rises,
-               "trials": runs.trials - np.asarray(runs.memory.get("repeats", 0.0), dtype=int)}
+               "trials": np.asarray(trials, dtype=int)}
     grids = {name: (("w", "b"), np.reshape(column, shape))
              for name, column in columns.items() if column is not None}
     centres = {axis: low + (high - low)*(np.arange(n) + 0.5)/n

@@ -87,6 +87,15 @@ class Ode:
         self.evaluations["H"] = self.evaluations["H"] + 1
         return self.objective.hessp(x, v)
 
+    def when(self, condition: Any, compute: Callable, otherwise: Any) -> Any:
+        """compute() if the condition holds, else `otherwise`; what it evaluates is counted, and known, only there."""
+        counts, known = dict(self.evaluations), dict(self._known)
+        value = where(condition, compute, otherwise)
+        self.evaluations.update(where(condition, dict(self.evaluations), counts))
+        self._known.clear()
+        self._known.update(known)
+        return value
+
     def given(self, t: Any, z: State, **more: Any) -> dict:
         """What a flow's formula may ask for at (t, z)."""
         x = z.x
@@ -241,7 +250,8 @@ class Machine:
             record["rises"] = 0.0
         if self.traced:
             record["tried"] = np.nan
-        given = {"x": x, "h": self.h0, "V": Lazy(lambda: ode.V(t, z)), "g": record["g"], "f": Lazy(lambda: ode.f(x))}
+        given = {"x": x, "z": z, "h": self.h0, "V": Lazy(lambda: ode.V(t, z)), "g": record["g"],
+                 "f": Lazy(lambda: ode.f(x))}
         record["scheme_memory"] = ask(self.scheme.memory, given)
         record["memory"] = ask(self.controller.memory, given)
         record["status"] = self._ending(ode, record, changed=True, stuck=False)
@@ -269,12 +279,13 @@ class Machine:
             z1 = z1.replace(**ask(flow.jump, ode.given(t1, z1, z0=z)))
         V1 = Lazy(lambda: ode.V(t1, z1) if step.V is None else step.V)
         accept, h1, memory = self._controlled(ode, record, step, used, t1, z1, V1)
-        keep = running & accept & step.solved
+        decided = running & ~_truth(step.pending)
+        keep = decided & accept & step.solved
         tried = dict(ode.evaluations)
 
         trials = record["trials"] + where(running, 1.0, 0.0)
         new = {"status": record["status"], "t": where(keep, t1, t), "n": where(keep, n + 1.0, n), "trials": trials,
-               "h": where(running, h1, record["h"]), "z": where(keep, z1, z),
+               "h": where(decided, h1, record["h"]), "z": where(keep, z1, z),
                "g": where(keep, lambda: ode.g(z1.x), record["g"])}
         if "V" in record:
             new["V"] = where(keep, V1, record["V"])
@@ -285,11 +296,14 @@ class Machine:
             new["tried"] = where(running, used, record["tried"])
         if "f" in record:
             new["f"] = where(keep, lambda: ode.f(z1.x), record["f"])
-        new["scheme_memory"] = where(keep, {**record["scheme_memory"], **step.memory}, record["scheme_memory"])
-        new["memory"] = where(running, {**record["memory"], **memory}, record["memory"])
+        kept = where(keep, {**record["scheme_memory"], **step.memory}, record["scheme_memory"])
+        new["scheme_memory"] = where(running, {**kept, **step.inner}, kept)
+        new["memory"] = where(decided, {**record["memory"], **memory}, record["memory"])
 
-        changed = _differ(z, z1) if not record["scheme_memory"] and not flow.asks_clock else True
-        stuck = ~_differ((record["h"], record["memory"]), (h1, new["memory"])) & ~_truth(accept & step.solved)
+        remembers = flow.asks_clock or bool(record["scheme_memory"].keys() - step.inner.keys())
+        changed = True if remembers else _differ(z, z1) | step.pending
+        moved = accept & step.solved | step.pending
+        stuck = ~_differ((record["h"], record["memory"]), (h1, new["memory"])) & ~_truth(moved)
         if step.answer is None:
             status = self._ending(ode, new, changed, stuck)
         else:                                               # the stop test looks at another point, and returns it
@@ -328,17 +342,17 @@ class Machine:
                                    f"{type(self.scheme).__name__} estimates none: use a scheme with an embedded "
                                    "estimate (EulerRichardson, DormandPrince)")
             return step.error
-        given = {"h": h, "t": t, "n": record["n"], "V1": V1, "predicted": Lazy(predicted), "error": Lazy(error),
-                 "solved": step.solved, "updates": step.updates, "z0": z, "z1": z1, "g0": record["g"],
-                 "g1": Lazy(lambda: ode.g(z1.x)), "f0": Lazy(lambda: ode.f(z.x)), "f1": Lazy(lambda: ode.f(z1.x)),
-                 "Q0": Lazy(lambda: ode.Q(z.x)), **record["memory"]}
+        given = {"h": h, "t": t, "n": record["n"], "gtol": self.limits.gtol, "V1": V1, "predicted": Lazy(predicted),
+                 "error": Lazy(error), "solved": step.solved, "updates": step.updates, "z0": z, "z1": z1,
+                 "g0": record["g"], "g1": Lazy(lambda: ode.g(z1.x)), "f0": Lazy(lambda: ode.f(z.x)),
+                 "f1": Lazy(lambda: ode.f(z1.x)), "Q0": Lazy(lambda: ode.Q(z.x)), **record["memory"]}
         if "V" in record:
             given["V0"] = record["V"]
         answer = ask(self.controller.control, given)
         if not (isinstance(answer, tuple) and len(answer) == 3):
             raise FormulaError(f"{type(self.controller).__name__}.control must return (accept, next h, memory)")
         for part, memory, declared in ((self.controller, answer[2], record["memory"]),
-                                       (self.scheme, step.memory, record["scheme_memory"])):
+                                       (self.scheme, {**step.memory, **step.inner}, record["scheme_memory"])):
             unknown = [name for name in memory if name not in declared]
             if unknown:
                 raise FormulaError(f"{type(part).__name__} returned the memory {unknown[0]!r}, which its `memory` does "
@@ -377,7 +391,7 @@ def _differ(a: Any, b: Any) -> Any:
     """Whether two records differ anywhere."""
     differ: Any = np.bool_(False)
     for p, q in zip(leaves(a), leaves(b), strict=True):
-        differ = differ | (np.any(p != q) if isinstance(p, np.ndarray) else _truth(p != q))
+        differ = differ | np.any(p != q)
     return differ
 
 

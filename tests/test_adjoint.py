@@ -1,7 +1,9 @@
 """Derivatives of recorded numbers are those of the formula: rule by rule, on random formulas and on every landscape."""
 
+import ast
 import operator
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,8 +14,9 @@ import pytest
 
 import odeopt as oo
 from odeopt import FormulaError, objectives, verify
+from odeopt.compile import derivative
 from odeopt.compile.adjoint import count, gradient, hessian_vector, operations, ordered, tangents
-from odeopt.compile.derivative import Derivatives
+from odeopt.compile.derivative import FOLDER, SOURCES, Derivatives, deriver
 from odeopt.compile.tracer import COMPARISONS, LOGICAL, Graph, Number
 from odeopt.controllers import Constant
 from odeopt.flows import Flow
@@ -542,3 +545,36 @@ def test_nothing_to_compare_is_refused():
     verdict = verify.gradient(objective, POINTS)
     assert verdict.status == "refused" and not verdict
     assert not verify.gradient(objectives.Function(quartic, lambda x: slopes(x)*np.nan), POINTS)
+
+
+# -- kept texts
+
+def test_what_another_version_has_derived_is_not_found(tmp_path, monkeypatch):
+    """A change of any source of the derivation changes the key of what is kept."""
+    folder = tmp_path/"sources"
+    folder.mkdir()
+    for name in SOURCES:
+        shutil.copy(f"{FOLDER}/{name}.py", folder)
+    assert deriver.__wrapped__(str(folder)) == deriver()
+    digests = {deriver()}
+    for name in SOURCES:
+        with open(folder/f"{name}.py", "a", encoding="utf-8") as file:
+            file.write("# changed\n")
+        digests.add(deriver.__wrapped__(str(folder)))
+    assert len(digests) == 1 + len(SOURCES)
+
+    monkeypatch.setenv("ODEOPT_CACHE_DIR", str(tmp_path))
+    for version in ("one", "one", "another"):
+        monkeypatch.setattr(derivative, "deriver", lambda version=version: version)
+        assert Derivatives(lambda _: lambda x: x*x*x, 1, 0).value_and_gradient(2.0) == (8.0, (12.0,))
+    assert len(list((tmp_path/"derived").iterdir())) == 2
+
+
+def test_no_source_of_the_derivation_is_forgotten():
+    """Whatever of this folder these import, but the cache, is among them."""
+    for name in SOURCES:
+        with open(f"{FOLDER}/{name}.py", encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        inside = {module.removeprefix("odeopt.compile.") for module in imported if module.startswith("odeopt.compile.")}
+        assert inside <= set(SOURCES)

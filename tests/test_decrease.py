@@ -9,8 +9,9 @@ from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import State
 from odeopt.trial import Ode
 
-METHODS = ["lc_gd", "lcd_gd", "lcp_gd", "lc_momentum", "lc_rmsprop", "lc_clipping", "lc_normalized",
-           "lc_sign"]
+METHODS = ["lc_gd", "lcd_gd", "lcp_gd", "lc_momentum", "lc_rmsprop", "lc_clipping", "lc_normalized", "lc_sign",
+           "lc_pgd", "lc_rkc", "lc_mechanic", "lc_em"]
+SQUARES = ["lc_lm", "lm"]                                   # for sums of squares
 LANDSCAPES = [objectives.PolyTwo(), objectives.PolyThree(), objectives.PolyFour(), objectives.PolyFive(),
               objectives.PolyEight(), objectives.Cloche(), objectives.RatTwo(), objectives.VValley(),
               objectives.QuarticSaddle(), objectives.Quadratic(), objectives.Rosenbrock(),
@@ -59,9 +60,12 @@ def energies(objective, flow, t, z):
     """V of states (..., n), recomputed by NumPy, with its rounding error."""
     graph, values = Graph(), {"t": t}
     blocks = {}
-    for block, array in z.items():
+    for block in flow.blocks:
         blocks[block] = Vector([graph.input(f"{block}{i}") for i in range(2)])
-        values |= {f"{block}{i}": array[..., i] for i in range(2)}
+        values |= {f"{block}{i}": z[block][..., i] for i in range(2)}
+    for scalar in flow.scalars:
+        blocks[scalar] = graph.input(scalar)
+        values[scalar] = z[scalar]
     V = Ode(flow, objective).V(graph.input("t"), State(blocks))
     return with_error(graph, V, values)
 
@@ -71,24 +75,37 @@ def check(ensemble):
 
     A trial is accepted if the kernel finds V1 <= V0. With E the error of one evaluation the stored values may
     rise by E0 + E1, NumPy's by as much again, and by E1 once more, since the kernel may keep another rounding
-    of V1 than the one it has compared.
+    of V1 than the one it has compared. `lc_em` compares nothing, but solves a r^2 - 2 b r + c = 0, whose terms
+    are at most |v0|^2 and |v1|^2 beside those of V: 16 roundings are allowed for its root. Its restarts, on which
+    V rises, are left out.
     """
     trace, method = ensemble.trace, ensemble.method
     accepted = np.argwhere(trace.accepted)
     run, row = accepted.T
+    if method.name == "lc_em":
+        going = np.sum(trace.z["v"][run, row - 1]**2, axis=1) >= method.scheme.rest
+        run, row = run[going], row[going]
     with np.errstate(all="ignore"):
         before = {k: b[run, row - 1] for k, b in trace.z.items()}
         after = {k: b[run, row] for k, b in trace.z.items()}
         V0, E0 = energies(ensemble.objective, method.flow, trace.t[run, row - 1], before)
         V1, E1 = energies(ensemble.objective, method.flow, trace.t[run, row], after)
-        bad = ~(V1 - V0 <= 2.0*E0 + 3.0*E1)
+        allowed = 2.0*E0 + 3.0*E1
+        if method.name == "lc_em":
+            allowed = allowed + 16.0*EPS*sum(np.sum(z["v"]*z["v"], axis=1) for z in (before, after))
+        bad = ~(allowed >= V1 - V0)
     assert not bad.any(), (f"V rises on {bad.sum()} of {bad.size} accepted steps, first in run {run[bad][0]} "
                            f"from {V0[bad][0]!r} by {(V1 - V0)[bad][0]!r}")
-    return V0, V1, 2.0*E0 + 3.0*E1
+    return V0, V1, allowed
 
 
-@pytest.mark.parametrize("landscape", LANDSCAPES, ids=lambda p: type(p).__name__)
-@pytest.mark.parametrize("name", METHODS)
+# the first restart of lc_em on PolyEight leaps to V = 1e38: few of its 64 trials are steps
+CASES = [(name, landscape) for name in METHODS + SQUARES for landscape in LANDSCAPES
+         if (name in METHODS or landscape.residuals is not None)
+         and (name, type(landscape)) != ("lc_em", objectives.PolyEight)]
+
+
+@pytest.mark.parametrize(("name", "landscape"), CASES, ids=lambda p: p if isinstance(p, str) else type(p).__name__)
 def test_v_never_rises(name, landscape):
     """The first 64 trials from 10 000 starts, and every 40th run down to rounding, in 2000 trials at most."""
     method, starts, steps = methods.get(name), oo.studies.grid(landscape.box, (100, 100)), 0

@@ -8,6 +8,7 @@ import pytest
 import odeopt as oo
 from odeopt import flows, methods, schemes, verify
 from odeopt.language import FormulaError
+from odeopt.verify.dissipation import REACH, TOLERANCE, _along
 
 # AMSGrad, a differential inclusion, has a field on its states s <= top only, which random states are not
 FLOWS = [cls() for cls in (getattr(flows, name) for name in flows.__all__) if cls.parts and not cls.bound]
@@ -46,6 +47,57 @@ class WrongHeun(schemes.Scheme):
     def step(self, ode, t, z, h):
         k = ode.field(t, z)
         return oo.Step(z + 0.5*h*(k + ode.field(t + h, z + 0.5*h*k)))
+
+
+# -- differences along the field
+
+SMOOTH = {                                                  # V of two numbers, and its derivatives
+    "square": (lambda x, y: 0.5*x*x + y, lambda x, y: (x, 1.0 + 0.0*y)),
+    "relativistic": (lambda x, y: np.sqrt(x*x + y*y + 4.0), lambda x, y: (x, y)/np.sqrt(x*x + y*y + 4.0)),
+    "power": (lambda x, y: np.exp(-np.abs(x))*y**5,
+              lambda x, y: (-np.sign(x)*np.exp(-np.abs(x))*y**5, 5.0*np.exp(-np.abs(x))*y**4)),
+    "cancelling": (lambda x, y: 1e6*(x + y) - 1e6*x, lambda x, y: (0.0*x, 1e6 + 0.0*y)),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_differences_keep_their_bound_and_it_is_small(name):
+    V, gradient = SMOOTH[name]
+    rng = np.random.default_rng(0)
+    w, r = rng.normal(0.0, 2.0, (2, 4000)), rng.normal(0.0, 1.0, (2, 4000))*rng.lognormal(0.0, 3.0, 4000)
+    slope, error, size = _along(lambda w: V(*w), w, r)
+    exact = np.sum(gradient(*w)*r, axis=0)
+    assert np.all(np.abs(slope - exact) <= error + TOLERANCE*size)
+    assert np.median(error/size) < 1e-7
+    assert np.median(np.abs(slope - exact)/size) < 1e-9
+
+
+def test_differences_over_a_kink_know_that_they_are_none():
+    """The slope falls from 2 to 1 wherever in the step, on either side of w = 1."""
+    place = np.concatenate([np.linspace(1e-3, 1.1, 2000), -np.linspace(1e-3, 1.1, 2000)])
+    kink = 1.0 + place*REACH
+    ones = np.ones((1, 4000))
+    slope, error, _ = _along(lambda w: np.minimum(2.0*(w[0] - kink), w[0] - kink), ones, ones)
+    exact = np.where(place > 0.0, 2.0, 1.0)
+    assert np.all(np.abs(slope - exact) <= error + 1e-9)
+    assert np.mean(np.abs(slope - exact) > 0.01) > 0.4
+
+
+def test_a_claim_about_an_energy_with_kinks_is_no_more_refuted_than_without():
+    @dataclass(frozen=True)
+    class Kinked(flows.GradientFlow):
+        def V(self, f, x):
+            return np.maximum(f, 2.0*f - 0.3)
+
+        def dissipation(self, f, g):
+            return np.where(f >= 2.0*f - 0.3, 1.0, 2.0)*(g @ g)
+
+    @dataclass(frozen=True)
+    class Wrong(Kinked):
+        def dissipation(self, f, g):
+            return np.where(f >= 2.0*f - 0.3, 1.0, 2.0 + 1e-6)*(g @ g)
+    assert verify.dissipation(Kinked())
+    assert verify.dissipation(Wrong()).status == "refuted"
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: type(flow).__name__)

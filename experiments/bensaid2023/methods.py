@@ -42,11 +42,11 @@ FURTHER = {
     "PGD": methods.projected_gd(),
 }
 HISTORY = {
-    "Momentum_Euler": methods.euler_momentum(0.1),
-    "Momentum_bias": methods.corrected_momentum(0.1),
-    "Nesterov2": methods.nesterov_avd(0.1),
-    "Verlet": methods.verlet_momentum(0.1),
-    "RK2Momentum": methods.heun_momentum(0.1),
+    "Momentum_Euler 0.1": methods.euler_momentum(0.1),
+    "Momentum_bias 0.1": methods.corrected_momentum(0.1),
+    "Nesterov2 0.1": methods.nesterov_avd(0.1),
+    "Verlet 0.1": methods.verlet_momentum(0.1),
+    "RK2Momentum 0.1": methods.heun_momentum(0.1),
     "PM": methods.projected_momentum(),
 }
 METHODS = ({f"{name} 0.1": method for name, method in CLASSICAL.items()}

@@ -5,23 +5,19 @@ codes and run in double precision from the cell centres of 100 x 100 cells on [-
 5]^2) with gtol = 1e-4, at most 20 000 steps, first step or learning rate 0.1 and the epsilons of
 odeopt.methods. Shares are in percent of all starts; steps and trials are means over the converged runs,
 trials per step their ratio. Trials are counted as the authors do: the start is none, and neither is the
-step that LCD applies again after a bisection. ER stops on its probe. Of ER and PGD the authors count the
-trials as iterations, failed ones too, so these are what is known.
+step that LCD applies again after a bisection. ER stops on its probe. Of ER the authors count the trials
+as iterations, of PGD the solves for a step, failed ones too, so these are what is known.
 
 ARCHIVE holds the authors' own results, as archived in their public repository NN_Levenberg_Marquardt
-(folder Record, deleted in commit d188eca): 10 000 random starts on the same square, so that shares differ
-by up to a percent and a half by chance; the gradient test was 1e-5 for Momentum, AWB, Adam and EM, and
-1e-4 for the others. HISTORY is the same archive for polyTwo and methods that later versions of the code
-have dropped; there the gradient test was 1e-7, found from the steps, and that of PM is not known.
-
-RISES are from the same archive: `share`, the mean over all runs of the share of steps on which the energy
-rises by more than 1 % relative (kept for polyTwo only), and `runs`, the percentage of runs with at least
-one such step.
+(folder Record, deleted in commit d188eca): 10 000 random starts on the same square, at most 20 000
+iterations, so that shares differ by up to a percent and a half by chance. The gradient test of each row was
+found from its iterations, but for that of PM, which is not known.
 
 POLYFIVE is from their draft of the second part of "Numerical splitting schemes as the cornerstone for
 mini-batch optimization" (2025): 28 000 random starts on [-5, 5]^2, percent.
 """
 
+import math
 from typing import NamedTuple
 
 
@@ -95,49 +91,61 @@ REFERENCE = {
     },
 }
 
+
+class Archived(NamedTuple):
+    """What the archive says of a method: NaN or none where it says nothing. Percent of all starts, but for `rises`."""
+
+    gtol: float
+    shares: tuple[float, ...] = ()          # to (-2, 1), (2, -1), (0, -1), (0, 1)
+    iterations: float = math.nan            # mean over converged runs
+    rising: float = math.nan                # runs with at least one relative rise of the energy by more than 1 %
+    rises: float = math.nan                 # mean over the runs of the share of steps that rise so, from 0 to 1
+    diverged: float = 0.0
+    not_converged: float = 0.0
+
+
 ARCHIVE = {
     "PolyTwo": {
-        "GD 0.1": Expected((20.78, 20.48, 18.92, 18.05), diverged=21.77),
-        "GD 0.01": Expected((21.62, 21.03, 29.04, 28.31)),
-        "Momentum 0.1": Expected((14.70, 14.04, 35.68, 35.58)),
-        "AWB 0.1": Expected((15.10, 14.81, 35.39, 34.70)),
-        "Adam 0.1": Expected((21.44, 21.14, 28.99, 28.43)),
-        "EGD": Expected((21.63, 21.14, 29.07, 28.16)),
-        "EM": Expected((14.49, 13.78, 36.02, 35.71)),
-        "ER": Expected((21.38, 20.87, 29.27, 28.48)),
-        "PGD": Expected((21.39, 20.73, 29.25, 28.62), trials=33.1),
+        "GD 0.1": Archived(1e-4, (20.78, 20.48, 18.92, 18.05), 113.0, 21.8, 0.2176, diverged=21.77),
+        "Momentum 0.1": Archived(1e-5, (14.70, 14.04, 35.68, 35.58), 227.1, 32.6, 0.0030),
+        "AWB 0.1": Archived(1e-5, (15.10, 14.81, 35.39, 34.70), 246.0, 64.5, 0.1065),
+        "Adam 0.1": Archived(1e-5, (21.44, 21.14, 28.99, 28.43), 348.3, 19.8, 0.0264),
+        "EGD": Archived(1e-4, (21.63, 21.14, 29.07, 28.16), 114.6, 0.0),
+        "EM": Archived(1e-5, (14.49, 13.78, 36.02, 35.71), 227.4, 0.0),
+        "ER": Archived(1e-4, (21.38, 20.87, 29.27, 28.48), 83.7, 5.8, 0.0031),
+        "Momentum_Euler 0.1": Archived(1e-7, (11.25, 10.33, 21.80, 21.00), 516.5, 100.0, diverged=35.62),
+        "Momentum_bias 0.1": Archived(1e-7, (15.52, 15.40, 25.96, 25.59), 302.7, 76.2, diverged=17.53),
+        "Nesterov2 0.1": Archived(1e-7, (20.74, 20.30, 18.57, 17.59), 173.6, 100.0, diverged=22.80),
+        "Verlet 0.1": Archived(1e-7, (14.55, 13.91, 35.89, 35.65), 327.8, 10.4),
+        "RK2Momentum 0.1": Archived(1e-7, (14.66, 13.95, 35.61, 35.29), 327.5, 26.4, diverged=0.49),
+        "PGD": Archived(1e-4, (21.39, 20.73, 29.25, 28.62), 33.1, 0.0),
+        "PM": Archived(1e-4, (14.49, 13.85, 35.74, 35.92), 53.3, 1.2),
+        "LM_base": Archived(1e-7, (20.45, 19.85, 30.30, 29.40), 213.3, 0.0),
+        "GD 0.01": Archived(1e-7, (21.62, 21.03, 29.04, 28.31), 2047.6),
+        "Adam 0.01": Archived(1e-7, (19.60, 19.25, 30.93, 30.22), 1301.0),
+        "Momentum_Euler 0.01": Archived(1e-7, iterations=1927.0),
     },
     "PolyThree": {
-        "GD 0.1": Expected((0.0, 0.0, 0.0, 0.0), diverged=100.0),
-        "GD 0.001": Expected((17.99, 21.94, 17.03, 27.19), diverged=15.85),
-        "Momentum 0.1": Expected((6.15, 8.35, 5.80, 11.80), diverged=67.89),
-        "AWB 0.1": Expected((14.53, 13.72, 21.94, 49.80)),
-        "Adam 0.1": Expected((20.19, 21.24, 28.87, 29.65), not_converged=0.05),
-        "Adam 0.001": Expected((17.36, 16.36, 33.47, 32.64)),
-        "EGD": Expected((17.42, 8.72, 48.92, 24.94)),
-        "EM": Expected((20.79, 19.53, 44.03, 15.24), diverged=0.06, not_converged=0.35),
-        "ER": Expected((21.18, 21.16, 28.62, 29.04)),
-        "LC (2, 2)": Expected((21.57, 21.55, 28.32, 28.56)),
-        "PGD": Expected((21.50, 21.03, 31.90, 25.29), not_converged=0.28, trials=64.8),
+        "GD 0.1": Archived(1e-4, (0.0, 0.0, 0.0, 0.0), rising=100.0, diverged=100.0),
+        "Momentum 0.1": Archived(1e-5, (6.15, 8.35, 5.80, 11.80), 247.9, 94.6, diverged=67.89),
+        "AWB 0.1": Archived(1e-5, (14.53, 13.72, 21.94, 49.80), 828.3, 78.6),
+        "Adam 0.1": Archived(1e-5, (20.19, 21.24, 28.87, 29.65), 863.2, 12.9, not_converged=0.05),
+        "EGD": Archived(1e-4, (17.42, 8.72, 48.92, 24.94), 113.8, 0.0),
+        "EM": Archived(1e-5, (20.79, 19.53, 44.03, 15.24), 269.9, 0.0, diverged=0.06, not_converged=0.35),
+        "ER": Archived(1e-4, (21.18, 21.16, 28.62, 29.04), 152.9, 1.6),
+        "ER_Em": Archived(1e-7, (21.18, 21.16, 28.62, 29.04), 236.1),
+        "LC (2, 2)": Archived(1e-4, (21.57, 21.55, 28.32, 28.56), 48.4, 0.0),
+        "PGD": Archived(1e-4, (21.50, 21.03, 31.90, 25.29), 64.8, 11.9, not_converged=0.28),
+        "RK2Momentum 0.1": Archived(1e-7, (0.0, 0.0, 0.0, 10.92), 355.6, 94.0, diverged=89.08),
+        "LM_base": Archived(1e-7, (16.76, 15.94, 35.92, 0.0), 21.2, 62.2, diverged=31.38),
+        "LM_ER": Archived(1e-7, (15.95, 15.55, 35.81, 32.69), 105.7),
+        "GD 0.001": Archived(1e-4, (17.99, 21.94, 17.03, 27.19), diverged=15.85),
+        "Momentum 0.001": Archived(1e-5, (18.74, 17.50, 22.35, 38.78), diverged=2.63),
+        "Adam 0.001": Archived(1e-5, (17.36, 16.36, 33.47, 32.64), 8461.0, not_converged=0.17),
+        "EGD 0.001": Archived(1e-4, (18.57, 22.49, 22.88, 36.06)),
+        "Momentum_Euler 0.001": Archived(1e-7, diverged=22.02),
+        "RK2Momentum 0.001": Archived(1e-7, diverged=34.97),
     },
-    "PolyFive": {},
-}
-
-HISTORY = {
-    "Momentum_Euler": Expected((11.25, 10.33, 21.80, 21.00), 516.5, diverged=35.62),
-    "Momentum_bias": Expected((15.52, 15.40, 25.96, 25.59), 302.7, diverged=17.53),
-    "Nesterov2": Expected((20.74, 20.30, 18.57, 17.59), 173.6, diverged=22.80),
-    "Verlet": Expected((14.55, 13.91, 35.89, 35.65), 327.8),
-    "RK2Momentum": Expected((14.66, 13.95, 35.61, 35.29), 327.5, diverged=0.49),
-    "PM": Expected((14.49, 13.85, 35.74, 35.92)),
-}
-
-RISES = {
-    "PolyTwo": {"GD": {"share": 0.2176, "runs": 21.8}, "Momentum": {"share": 0.0030, "runs": 32.6},
-                "AWB": {"share": 0.1065, "runs": 64.5}, "Adam": {"share": 0.0264, "runs": 19.8},
-                "ER": {"share": 0.0031, "runs": 5.8}},
-    "PolyThree": {"GD": {"runs": 100.0}, "Momentum": {"runs": 94.6}, "AWB": {"runs": 78.6},
-                  "Adam": {"runs": 12.9}, "ER": {"runs": 1.6}},
 }
 
 POLYFIVE = {

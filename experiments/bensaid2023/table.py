@@ -9,7 +9,7 @@ import xarray as xr
 
 from experiments import maps
 from experiments.bensaid2023.methods import METHODS
-from experiments.bensaid2023.published import ARCHIVE, REFERENCE, Expected
+from experiments.bensaid2023.published import ARCHIVE, REFERENCE, Archived, Expected
 from odeopt.methods import Method
 
 SOURCES = {"reference": REFERENCE, "archive": ARCHIVE}
@@ -38,7 +38,7 @@ def compare(benchmark: str, name: str, method: Method,
     found = measure(shown)
     rows = []
     for source, known in SOURCES.items():
-        for quantity, value in quantities(shown.minima, known[benchmark].get(name)):
+        for quantity, value in quantities(shown.minima, known.get(benchmark, {}).get(name)):
             difference = found[quantity] - value
             rows.append({
                 "benchmark": benchmark, "method": name, "quantity": quantity, "measured": found[quantity],
@@ -58,12 +58,12 @@ def measure(shown: maps.Map) -> dict[str, float]:
             "trials per step": trials/steps if steps else np.nan}
 
 
-def quantities(minima: np.ndarray, known: Expected | None) -> Iterator[tuple[str, float]]:
+def quantities(minima: np.ndarray, known: Expected | Archived | None) -> Iterator[tuple[str, float]]:
     """Names and values of what is known of a method."""
     if known is not None:
         yield from zip(map(place, minima), known.shares, strict=False)      # degenerate points come last
         for quantity in ("diverged", "not converged", *COUNTS):
-            value = getattr(known, quantity.replace(" ", "_"))
+            value = getattr(known, quantity.replace(" ", "_"), None)
             if value is not None:
                 yield quantity, value
 
@@ -124,8 +124,8 @@ def caption(data: xr.Dataset) -> str:
 Shares of {data.starts} starts that end at (−2, 1), (2, −1), (0, −1), (0, 1), in this order, then those that
 diverge (d) or do not converge within 20 000 steps (n); on polyFive, where starts fill [−5, 5]², at (0, 3),
 (−4, 3), (4, −1), (0, −1). Steps and trials are over the converged runs; trials per step is the ratio of
-their sums, without the step that LCD applies again after a bisection (ER, PGD: trials per run). *Expected* are
-recomputed reference values: the authors' methods, written a second time from their public codes and run
+their sums, without the step that LCD applies again after a bisection (ER: trials per run, PGD: solves per run).
+*Expected* are recomputed reference values: the authors' methods, written a second time from their public codes and run
 from 100 × 100 cell centres. *Archive* is what the authors' own code left in its public repository, from 10
 000 random starts, which moves shares by up to a point and a half. LC (f₁, f₂) and LCD (f₁, f₂, p) divide
 the step by f₁ and multiply it by f₂; a number after a name is the learning rate. Of {len(reference)}

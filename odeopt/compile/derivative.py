@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,7 +22,8 @@ from odeopt.compile.emit import NUMPY, Writer
 from odeopt.compile.tracer import Graph, Number
 from odeopt.language import FormulaError, read, sigmoid
 
-VERSION = 2                     # of the derived texts: raise it whenever what derives them changes
+FOLDER = os.path.dirname(__file__)
+SOURCES = ("adjoint", "derivative", "emit", "symbolic", "tracer")       # in it: what derived texts depend on
 # Above either SymPy takes seconds for what the trace does in milliseconds. Lanes are for up to 16 coordinates, and of
 # the package's landscapes of 16 the longest has 285 operations: no kernel depends on these numbers.
 MOST_COORDINATES = 16
@@ -90,8 +92,7 @@ class Derivatives:
         return self._function("hessp", "trace")
 
     def _function(self, name: str, way: str) -> Callable:
-        version = VERSION if way == "sympy" else f"{way}{VERSION}"
-        key = f"derived/{name}-{cache.digest(f'{version}{self._text}')[:32]}.txt"
+        key = f"derived/{name}-{cache.digest(f'{deriver()}{way}{self._text}')[:32]}.txt"
         with _deriving:                                     # derivatives are recorded in the one graph
             text = cache.recall(key)
             if text is None:
@@ -144,6 +145,16 @@ class Derivatives:
         row = "{}, "*self._dimension
         return {"value": "{}", "value_and_gradient": f"{{}}, ({row})", "hessp": f"({row})",
                 "hessian": "(" + f"({row}), "*self._dimension + ")"}[name]
+
+
+@functools.cache
+def deriver(folder: str = FOLDER) -> str:
+    """Digest of the sources that derive: what others than these have derived is not theirs to find."""
+    texts = []
+    for name in SOURCES:
+        with open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as file:
+            texts.append(file.read())
+    return cache.digest("".join(texts))
 
 
 def _written_out(output: Any) -> int:

@@ -11,18 +11,19 @@ import numpy as np
 
 from odeopt.language import ask, asks, collecting
 
-GIVEN = ("h", "t", "n", "V0", "V1", "predicted", "error", "solved", "updates", "z0", "z1", "f0", "f1", "g0",
-         "g1", "Q0")
+GIVEN = ("h", "t", "n", "gtol", "V0", "V1", "predicted", "error", "solved", "updates", "z0", "z1", "f0", "f1",
+         "g0", "g1", "Q0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Controller:
     """Accept or reject a trial and propose the next step: `control(...) -> (accept, next h, memory)`.
 
-    `control` asks by name among `h` (the step used), `t`, `n` (accepted steps), `V0`, `V1`, `predicted`, `error`,
-    `solved`, `updates`, `z0`, `z1`, `f0`, `f1`, `g0`, `g1`, `Q0` (Gauss and Newton's matrix) and its own memory. The
-    controller's memory moves at every trial; the state and the scheme's memory only on acceptance. Write tests so that
-    not-a-number rejects: `V1 - V0 <= bound`.
+    `control` asks by name among `h` (the step used), `t`, `n` (accepted steps), `gtol`, `V0`, `V1`, `predicted`,
+    `error`, `solved`, `updates`, `z0`, `z1`, `f0`, `f1`, `g0`, `g1`, `Q0` (Gauss and Newton's matrix) and its own
+    memory. The controller's memory moves at every trial; the state and the scheme's memory only on acceptance. While a
+    solve of several trials is pending the answer is passed over. Write tests so that not-a-number rejects:
+    `V1 - V0 <= bound`. A next step of 0 ends the run (STEP_UNDERFLOW).
 
     Parameters
     ----------

@@ -12,7 +12,9 @@ from odeopt.controllers.base import Controller
 
 @dataclass(frozen=True)
 class Solved(Controller):
-    """Accept where the scheme solved its equation; then the next trial is h*grow if that was quick, else h/shrink.
+    """Accept where the scheme solved its equation; then the next step is h*grow if that was quick, else h/shrink.
+
+    Where a solve takes several trials, memory["attempts"] counts the solves, failed ones too.
 
     Parameters
     ----------
@@ -33,5 +35,9 @@ class Solved(Controller):
         self._demand(1.0, self.shrink, np.inf, "shrink")
         self._demand(np.nextafter(1.0, 0.0), self.grow, np.inf, "grow")
 
-    def control(self, h: Any, solved: Any, updates: Any) -> tuple:
-        return solved, np.where(solved, np.where(updates < self.quick, h*self.grow, h), h/self.shrink), {}
+    def memory(self) -> dict:
+        return {"attempts": 0.0}
+
+    def control(self, h: Any, solved: Any, updates: Any, attempts: Any) -> tuple:
+        h1 = np.where(solved, np.where(updates < self.quick, h*self.grow, h), h/self.shrink)
+        return solved, h1, {"attempts": attempts + 1.0}

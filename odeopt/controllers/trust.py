@@ -73,7 +73,8 @@ class Uphill(FletcherGain):
 
     A trial is also accepted if (1 - c)^b V1 < the least V so far, where c is the cosine between this step and the last
     accepted one: a step that keeps the direction may rise. The authors' code compares with the last trial instead,
-    whose direction a rejection hardly changes, and ends at once where |s| <= 1e-3 gtol.
+    whose direction a rejection hardly changes. As in their code a trial with |s| <= 1e-3 gtol is the last
+    (STEP_UNDERFLOW, unless |g| <= gtol).
 
     Parameters
     ----------
@@ -91,10 +92,11 @@ class Uphill(FletcherGain):
     def memory(self, x: Any, V: Any) -> dict:
         return {"critical": 0.0, "least": V, "last": 0.0*x}
 
-    def control(self, h: Any, V0: Any, V1: Any, predicted: Any, z0: Any, z1: Any, g0: Any, Q0: Any,
+    def control(self, h: Any, gtol: Any, V0: Any, V1: Any, predicted: Any, z0: Any, z1: Any, g0: Any, Q0: Any,
                 critical: Any, least: Any, last: Any) -> tuple:
         s = z1.x - z0.x
         h1, critical = self.next(h, V0, V1, predicted, g0 @ s, Q0, critical)
+        h1 = np.where(np.sqrt(s @ s) <= 1e-3*gtol, 0.0, h1)
         turn = 1.0 - (s @ last)/np.sqrt((s @ s)*(last @ last))          # not a number before the first step
         accept = (V1 < V0) | ((turn if self.b == 1 else turn*turn)*V1 < least)
         return accept, h1, {"critical": critical, "least": np.where(accept, np.minimum(least, V1), least),

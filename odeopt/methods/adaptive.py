@@ -34,9 +34,9 @@ def er(h0: float = 0.1, tol: float = 0.01) -> Method:
 def projected_gd(h0: float = 0.1, tol: float = 1e-9, h_max: float | None = None) -> Method:
     """Gradient descent, projected along the new gradient onto f = f_n - h |g_n|^2 by a simplified Newton iteration.
 
-    The step grows by 1.5 where less than 5 updates were needed, and is halved where none of 1000 was enough: a failed
-    trial. The authors count it as an iteration, so that their counts are `trials`; each update is a value more in
-    `nfev`. They take tol = gtol^2/10, and in one of their codes h_max = 10.
+    One trial is one update. The step grows by 1.5 where less than 5 updates were needed, and is halved where none of
+    1000 was enough. The authors' iterations are the solves, failed ones too: memory["attempts"]. They take tol =
+    gtol^2/10, and in one of their codes h_max = 10.
     """
     positive(tol=tol)
     control = Solved(grow=1.5, shrink=2.0, quick=5.0, h_max=h_max)

@@ -146,6 +146,7 @@ class Rosenbrock(Landscape):
     a: float = 1.0
     b: float = 100.0
 
+    scale = 1.0
     box = (-2.0, 2.0)
 
     def __post_init__(self):
@@ -158,6 +159,10 @@ class Rosenbrock(Landscape):
             slope = self.a - left
             total = total + self.b * wall * wall + slope * slope
         return total
+
+    def residuals(self, *x):
+        root = np.sqrt(self.b)
+        return tuple(r for left, right in pairwise(x) for r in (root * (right - left * left), self.a - left))
 
     @property
     def critical_points(self):
@@ -233,6 +238,7 @@ class Beale(Landscape):
     function of more than one variable", Tech. Rep. 25, Princeton University (1958).
     """
 
+    scale = 1.0
     box = (-4.5, 4.5)
     critical_points = (
         CriticalPoint((3.0, 0.5), "global minimum"),
@@ -241,11 +247,12 @@ class Beale(Landscape):
     )
 
     def value(self, x, y):
-        square = y * y
-        first = 1.5 + x * (y - 1.0)
-        second = 2.25 + x * (square - 1.0)
-        third = 2.625 + x * (square * y - 1.0)
+        first, second, third = self.residuals(x, y)
         return first * first + second * second + third * third
+
+    def residuals(self, x, y):
+        square = y * y
+        return 1.5 + x * (y - 1.0), 2.25 + x * (square - 1.0), 2.625 + x * (square * y - 1.0)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from odeopt.objectives.base import CriticalPoint, Landscape
-from odeopt.objectives.landscapes import Beale, Rosenbrock
 
-__all__ = ["BealeSquares", "ExponentialFit", "LeastSquares", "PowellSingular", "RosenbrockSquares"]
+__all__ = ["ExponentialFit", "LeastSquares", "PowellSingular"]
 
 
 @dataclass(frozen=True)
@@ -33,27 +31,6 @@ class LeastSquares(Landscape):
     def value(self, *x: Any) -> Any:
         r = self.residuals(*x)
         return 0.5*self.factor(len(r))*sum(a*a for a in r)
-
-
-@dataclass(frozen=True)
-class RosenbrockSquares(Rosenbrock):
-    """`Rosenbrock` with its residuals, sqrt(b) (x_(i+1) - x_i^2) and a - x_i; f is their sum of squares."""
-
-    scale = 1.0
-
-    def residuals(self, *x: Any) -> tuple:
-        root = np.sqrt(self.b)
-        return tuple(r for left, right in pairwise(x) for r in (root*(right - left*left), self.a - left))
-
-
-@dataclass(frozen=True)
-class BealeSquares(Beale):
-    """`Beale` with its three residuals c_i - x + x y^i; f is their sum of squares."""
-
-    scale = 1.0
-
-    def residuals(self, x: Any, y: Any) -> tuple:
-        return 1.5 + x*(y - 1.0), 2.25 + x*(y*y - 1.0), 2.625 + x*(y*y*y - 1.0)
 
 
 @dataclass(frozen=True)

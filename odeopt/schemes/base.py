@@ -28,6 +28,10 @@ class Step:
         Time really advanced, if not h.
     memory : dict
         The scheme's own memory, kept only if the trial is accepted.
+    pending : condition
+        Whether the inner solve goes on in the next trial: then nothing is decided, and the step stays.
+    inner : dict
+        The part of the scheme's memory that an inner solve goes on from, kept after every trial.
     V : number or None
         The scheme's own energy of z, if not the flow's.
     answer : (x, g) or None
@@ -41,6 +45,8 @@ class Step:
     updates: Any = 0.0
     h: Any = None
     memory: dict = field(default_factory=dict)
+    pending: Any = False
+    inner: dict = field(default_factory=dict)
     V: Any = None
     answer: tuple | None = None
 
@@ -51,7 +57,8 @@ class Scheme:
 
     `ode` is the flow bound to the objective (`odeopt.trial.Ode`): `ode.field(t, z)`, `ode.V`, `ode.dissipation`,
     `ode.part(name, t, z, h)`, `ode.f(x)`, `ode.g(x)`, `ode.hessian(x)`, `ode.hessp(x, v)`, of sums of
-    squares `ode.r(x)`, `ode.J(x)`, `ode.Q(x)`. Evaluations at the same point are made once.
+    squares `ode.r(x)`, `ode.J(x)`, `ode.Q(x)`. Evaluations at the same point are made once, and those of
+    `ode.when(condition, compute, otherwise)` only where the condition holds.
 
     Attributes
     ----------
@@ -65,7 +72,7 @@ class Scheme:
     backend: ClassVar[str | None] = None
 
     def memory(self) -> dict:
-        """Starting values of what the scheme remembers between accepted steps; may ask for x, g, f, h."""
+        """Starting values of what the scheme remembers from step to step; may ask for x, z, g, f, V, h."""
         return {}
 
     def step(self, ode: Any, t: Any, z: State, h: Any, **memory: Any) -> Step:

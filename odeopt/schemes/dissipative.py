@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from odeopt.language import FormulaError, State, ask, iterate, where
+from odeopt.language import FormulaError, State, ask, where
 from odeopt.schemes.base import Scheme, Step
 
 
@@ -16,8 +16,9 @@ class ProjectedEuler(Scheme):
     """Explicit Euler, projected onto V = V0 - h D: the decrease that Euler's step promises is made exact. Order 1.
 
     From the Euler point y the equation V(y + a n) = V0 - h D(z) is solved for a along n, the gradient of V at y (the
-    flow's `normal`), by a -= residual/|n|^2 from a = 0. On the gradient flow it is the authors' PGD, on the heavy ball
-    their PM. Without a root, or far from one, the trial fails: V0 - h D may lie below the least value of V.
+    flow's `normal`), by a -= residual/|n|^2 from a = 0, one update a trial: a step takes as many trials as updates, and
+    one more. On the gradient flow it is the authors' PGD, on the heavy ball their PM. Without a root, or far from one,
+    the solve fails: V0 - h D may lie below the least value of V.
 
     Parameters
     ----------
@@ -32,26 +33,29 @@ class ProjectedEuler(Scheme):
     most: int = 1000
     far: float = 1e6
 
-    def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
+    def memory(self, z: State) -> dict:
+        return {"along": 0.0, "updates": 0.0, "target": 0.0, "normal": 0.0*z}
+
+    def step(self, ode: Any, t: Any, z: State, h: Any, along: Any, updates: Any, target: Any, normal: State) -> Step:
         formula = getattr(ode.flow, "normal", None)
         if formula is None:
             raise FormulaError(f"ProjectedEuler needs the gradient of V: give {type(ode.flow).__name__} a formula "
                                '`normal` that returns it, as {"x": ..., ...}')
         loss = h*ode.dissipation(t, z)
-        target = ode.V(t, z) - loss
-        euler = z + h*ode.field(t, z)
-        normal = (z*0.0).replace(**ask(formula, ode.given(t + h, euler)))
-        square = normal @ normal
+        y = z + h*ode.field(t, z) + along*normal
 
-        def newton(along: Any, residual: Any, updates: Any) -> tuple:
-            residual = ode.V(t + h, euler + along*normal) - target
-            size = np.abs(residual)
-            lost = ~(size < np.inf) | ((updates > 20.0) & (size > self.far))
-            done = (size <= self.tol) | lost
-            return (np.where(done, along, along - residual/square), residual, np.where(done, updates, updates + 1.0),
-                    done)
-        along, residual, updates, _ = iterate(newton, (0.0*h, loss, 0.0*h), self.most + 1)
-        return Step(euler + along*normal, predicted=loss, solved=np.abs(residual) <= self.tol, updates=updates)
+        def begun() -> tuple:
+            return ode.V(t, z) - loss, (0.0*z).replace(**ask(formula, ode.given(t + h, y)))
+        target, normal = ode.when(updates < 0.5, begun, (target, normal))
+        residual = ode.V(t + h, y) - target
+        size = np.abs(residual)
+        solved = size <= self.tol
+        lost = ~(size < np.inf) | ((updates > 20.0) & (size > self.far)) | (updates > self.most - 0.5)
+        pending = ~(solved | lost)
+        following = {"along": along - residual/(normal @ normal), "updates": updates + 1.0, "target": target,
+                     "normal": normal}
+        return Step(y, predicted=loss, solved=solved, updates=updates, pending=pending,
+                    inner=where(pending, following, self.memory(z)))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from odeopt.trial import Limits, Machine, Ode
 from odeopt.verify.base import Verdict
 
 STATES = 100                    # random points that must move
+TRIALS = 20_000                 # for the first step: a controller may reject many, an inner solve take a thousand each
 STILL = 1e-9                    # a critical point, known to rounding, may move by this
 
 
@@ -40,16 +41,23 @@ def fixed_points(method: Method, objective: Landscape | None = None) -> Verdict:
             return Verdict("refuted", method, f"one trial {what} the {point.kind} {point.x} of {objective!r}")
     rng = np.random.default_rng(0)
     for x in rng.uniform(*objective.box, (STATES, objective.dimension)):
-        record, _ = machine.begin(x)
-        for _ in range(200):                                # a controller may reject many times before the first step
-            if record["n"] > 0 or record["status"] != 0.0:
-                break
-            record, _ = machine.trial(record)
+        record = _stepped(machine, x)
         if record["n"] == 0 or np.array_equal(record["z"].x, x):
             return Verdict("refuted", method, f"{x.tolist()} rests, but is no critical point of {objective!r}: "
                                               f"|g| = {np.linalg.norm(objective.gradient(x)):.3g}")
     return Verdict("measured", method, f"the {len(objective.critical_points)} critical points of {objective!r} rest, "
                                        f"{STATES} random points move")
+
+
+def _stepped(machine: Machine, x: np.ndarray) -> dict:
+    """The record after the first accepted step from x, or where there is none."""
+    with np.errstate(all="ignore"):
+        record, _ = machine.begin(x)
+        for _ in range(TRIALS):
+            if record["n"] > 0 or record["status"] != 0.0:
+                break
+            record, _ = machine.trial(record)
+        return record
 
 
 def _moved(machine: Machine, x: np.ndarray) -> float:

@@ -142,14 +142,16 @@ def _size(z: State) -> float:
 
 def _stepped(ode: Ode, scheme: Scheme, t: float, z: State, h: float, count: int) -> State:
     """`count` steps of constant h."""
-    given = {"x": z.x, "h": h, "g": ode.g(z.x), "f": ode.f(z.x)}
-    memory = ask(scheme.memory, given)
-    for _ in range(count):
+    given = {"x": z.x, "z": z, "h": h, "g": ode.g(z.x), "f": ode.f(z.x)}
+    memory, taken = ask(scheme.memory, given), 0
+    while taken < count:
         fresh = Ode(ode.flow, ode.objective)
         step = scheme.step(fresh, t, z, np.float64(h), **memory)
         if step.h is not None:
             raise FormulaError(f"{type(scheme).__name__} takes steps of its own length: its order needs its own test")
-        t, z, memory = t + h, step.z, {**memory, **step.memory}
+        memory = {**memory, **step.inner}
+        if not step.pending:
+            t, z, memory, taken = t + h, step.z, {**memory, **step.memory}, taken + 1
     return z
 
 
