@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("controllers", "flows", "methods", "objectives", "plot", "schemes", "studies", "verify")
+_MODULES = ("controllers", "data", "flows", "methods", "objectives", "plot", "schemes", "studies", "verify")
 _HOME = {
     "language": ("FormulaError", "State", "iterate", "linear_solve", "put", "sigmoid", "where"),
     "flows": ("Flow",), "schemes": ("Scheme", "Step"), "controllers": ("Controller",), "objectives": ("Landscape",),
     "methods": ("Method",), "solver": ("solve", "solve_many"), "solution": ("Ensemble", "Solution", "Trace"),
-    "status": ("Status",),
+    "status": ("Status",), "storage": ("load",),
 }
 _NAMES = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "Controller", "Ensemble", "Flow", "FormulaError", "Landscape", "Method", "Scheme", "Solution", "State", "Status",
-    "Step", "Trace", "controllers", "flows", "iterate", "linear_solve", "methods", "objectives", "plot", "put",
-    "schemes", "sigmoid", "solve", "solve_many", "studies", "verify", "where",
+    "Step", "Trace", "controllers", "data", "flows", "iterate", "linear_solve", "load", "methods", "objectives",
+    "plot", "put", "schemes", "sigmoid", "solve", "solve_many", "studies", "verify", "where",
 ]
 
 if TYPE_CHECKING:
-    from odeopt import controllers, flows, methods, objectives, plot, schemes, studies, verify
+    from odeopt import controllers, data, flows, methods, objectives, plot, schemes, studies, verify
     from odeopt.controllers import Controller
     from odeopt.flows import Flow
     from odeopt.language import FormulaError, State, iterate, linear_solve, put, sigmoid, where
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from odeopt.solution import Ensemble, Solution, Trace
     from odeopt.solver import solve, solve_many
     from odeopt.status import Status
+    from odeopt.storage import load
 
 
 def __getattr__(name: str) -> Any:

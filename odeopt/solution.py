@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odeopt.language import State
+from odeopt.environment import environment
+from odeopt.language import FormulaError, State
 from odeopt.status import Status
 from odeopt.trial import Ode
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from odeopt.rerun import Rerun
+
+BLOCK = 1 << 13                 # starts that NumPy evaluates at a time, so that intermediate results take little room
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Slices of at most BLOCK that cover `count` starts."""
+    return (slice(first, first + BLOCK) for first in range(0, count, BLOCK))
 
 
 @dataclass(eq=False, repr=False)
@@ -51,7 +68,8 @@ class Trace:
 
     @property
     def g_norm(self) -> np.ndarray:
-        return np.sqrt(np.sum(self.g*self.g, axis=-1))
+        with np.errstate(all="ignore"):
+            return np.sqrt(np.sum(self.g*self.g, axis=-1))
 
     @property
     def accepted(self) -> np.ndarray:
@@ -61,20 +79,48 @@ class Trace:
     @functools.cached_property
     def f(self) -> np.ndarray:
         x = self.x
-        return np.reshape(self.objective.f(x.reshape(-1, x.shape[-1])), x.shape[:-1])
+        with np.errstate(all="ignore"):
+            return np.reshape(self.objective.f(x.reshape(-1, x.shape[-1])), x.shape[:-1])
 
     @functools.cached_property
     def V(self) -> np.ndarray:
-        return energy(self.objective, self.flow, self.t, self.z)
+        return energy(self.objective, self.flow, self.t, self.z, self.f)
+
+    def one(self, i: int) -> Trace:
+        """Of an ensemble's trace that of start i, without the rows that it repeats."""
+        return self.at((i, np.append(True, np.diff(self.trials[i]) > 0)))
+
+    def at(self, place: Any) -> Trace:
+        """The trace with every array indexed by `place`."""
+        arrays = {name: getattr(self, name)[place] for name in ("t", "h", "n", "trials", "g")}
+        trace = dataclasses.replace(self, **arrays, z={name: block[place] for name, block in self.z.items()})
+        vars(trace).update({name: vars(self)[name][place] for name in ("f", "V") if name in vars(self)})
+        return trace
 
     def __len__(self) -> int:
         return self.t.shape[-1]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was recorded, by name; the state's blocks but x as "z.v"."""
+        named = {name: getattr(self, name) for name in ("x", "g", "t", "h", "n", "trials")}
+        return named | {f"z.{name}": block for name, block in self.z.items() if name != "x"}
+
+    def to_xarray(self) -> xr.Dataset:
+        """Labelled arrays with the dimensions (start,) row and coordinate; f and V, if the flow has one, among them."""
+        from odeopt.labelled import rows
+        return rows(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table of one line a row; in an ensemble's the index is (start, row)."""
+        from odeopt.labelled import table
+        return table(self.to_xarray())
 
     def __repr__(self) -> str:
         return f"Trace of {len(self)} rows: t, h, n, accepted, z, x, g_norm, f, V"
 
 
-def energy(objective: Any, flow: Any, t: np.ndarray, z: dict[str, np.ndarray]) -> np.ndarray:
+def energy(objective: Any, flow: Any, t: np.ndarray, z: dict[str, np.ndarray],
+           f: np.ndarray | None = None) -> np.ndarray:
     """The flow's V at states given as arrays, evaluated by NumPy.
 
     Parameters
@@ -82,14 +128,21 @@ def energy(objective: Any, flow: Any, t: np.ndarray, z: dict[str, np.ndarray]) -
     objective, flow
     t : array (...)
     z : dict of arrays (..., n) for blocks, (...) for scalars
+    f : array (...), optional
+        The objective's values there: a Python function is not called again.
     """
     from odeopt.compile.emit import numpy_function
     from odeopt.compile.tracer import Graph, Vector
     t = np.asarray(t, dtype=float)
     with np.errstate(all="ignore"):
         if objective.backend == "numpy" or flow.backend == "numpy":
-            rows = [Ode(flow, objective).V(t[i], State({k: v[i] for k, v in z.items()})) for i in np.ndindex(t.shape)]
-            return np.reshape(rows, t.shape)
+            V = np.empty(t.shape)
+            for i in np.ndindex(t.shape):
+                state, ode = State({k: v[i] for k, v in z.items()}), Ode(flow, objective)
+                if f is not None:
+                    ode.know("f", state.x, f[i])
+                V[i] = ode.V(t[i], state)
+            return V
         graph, arrays, blocks = Graph(), [t], {}
         inputs = [graph.input("t")]
         for name, values in z.items():
@@ -134,6 +187,12 @@ class Ensemble:
         theirs, times and counts are sums; `memory`, `trace` and the blocks of `z` but x stay those of the first method.
     gone_on : bool array (S,) or None
         Which runs these are.
+    options : dict
+        The options of `solve_many` that results depend on, as they were given.
+    started, finished : str
+        When it ran (ISO 8601, UTC).
+    path : str or None
+        The file that it was loaded from.
     """
 
     x: np.ndarray
@@ -162,6 +221,82 @@ class Ensemble:
     trace: Trace | None = None
     then: Ensemble | None = None
     gone_on: np.ndarray | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
+    path: str | None = None
+
+    @functools.cached_property
+    def environment(self) -> dict[str, str]:
+        """Versions, processor, cores and system that it ran with."""
+        return environment()
+
+    @functools.cached_property
+    def problem(self) -> str:
+        """A digest of all that the results depend on but versions and the processor; "" if formulas are stood for."""
+        from odeopt.solver import prepare
+        try:
+            return prepare(self.objective, self.method, self.starts, **self.options).problem
+        except FormulaError:
+            return ""
+
+    @functools.cached_property
+    def V(self) -> np.ndarray | None:
+        """The flow's Lyapunov function at the ends (S,); None if it has none, or asks for what is not known."""
+        flow, t, z = self.method.flow, np.asarray(self.t), self.z
+        if flow.V is None:
+            return None
+        V = np.empty(len(self))
+        try:
+            for rows in blocks(len(self)):
+                V[rows] = energy(self.objective, flow, t[rows], {name: block[rows] for name, block in z.items()},
+                                 self.fun[rows])
+        except FormulaError:
+            return None
+        if self.then is not None:
+            V[self.gone_on] = np.nan if self.then.V is None else self.then.V
+        return V
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the runs ended with, by name; the state's blocks but x as "z.v", the memory as "memory.phase"."""
+        names = ("starts", "x", "fun", "jac", "t", "h", "nit", "trials", "nfev", "njev", "nhev", "status", "rises",
+                 "gone_on")
+        named = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        named |= {f"z.{name}": block for name, block in self.z.items() if name != "x"}
+        return named | dict(_leaves(self.memory, "memory"))
+
+    def one(self, i: int) -> Ensemble:
+        """The ensemble of start i alone."""
+        part = _part(vars(self), slice(i, i + 1))
+        trace, then, on = self.trace, self.then, self.gone_on
+        went_on = then is not None and on is not None and bool(on[i])
+        alone = dataclasses.replace(
+            self, **{f.name: part[f.name] for f in dataclasses.fields(self) if f.name not in ("trace", "then")},
+            trace=None if trace is None else trace.one(i).at(None),
+            then=then.one(int(on[:i].sum())) if went_on else None)      # type: ignore[union-attr, index]
+        alone.gone_on = alone.gone_on if went_on else None
+        vars(alone).update({name: part[name] for name in ("V", "environment") if name in part})
+        return alone
+
+    def to_xarray(self) -> xr.Dataset:
+        """Labelled arrays with the dimensions start and coordinate; of a recorded trace see `trace.to_xarray`."""
+        from odeopt.labelled import ends
+        return ends(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table of one line a start."""
+        from odeopt.labelled import table
+        return table(self.to_xarray())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write all to a NetCDF-4 file, formulas, options, versions and machine included; see `odeopt.load`."""
+        from odeopt.storage import save
+        save(self, path)
+
+    def rerun(self, threads: int | None = None, progress: bool = False) -> Rerun:
+        """Run again, with the same options, and compare to the last bit."""
+        from odeopt.rerun import rerun
+        return rerun(self, threads, progress)
 
     @property
     def success(self) -> np.ndarray:
@@ -199,6 +334,8 @@ class Ensemble:
                          f"{self.then.method.name}")
         lines.append(f"  {self.backend}, {self.threads} thread{'s'*(self.threads > 1)}, {self.time:.3f} s"
                      f" (+ {self.compile_time:.2f} s to compile or load)")
+        if self.path is not None:
+            lines.append(f"  loaded from {self.path}, where it was written on {self.finished}")
         return "\n".join(lines)
 
 
@@ -226,10 +363,7 @@ class Solution:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in ("ensemble", "index"):
             raise AttributeError(name)
-        value = getattr(self.ensemble, name)
-        if name in ("objective", "method", "limits", "backend", "time", "compile_time", "threads", "flags"):
-            return value
-        return _row(value, self.index)
+        return _row(getattr(self.ensemble, name), self.index)
 
     @property
     def status(self) -> Status:
@@ -248,26 +382,29 @@ class Solution:
         return whole.then[int(whole.gone_on[:self.index].sum())]
 
     @functools.cached_property
-    def V(self) -> float | None:
-        """The flow's Lyapunov function at the end, if it has one."""
-        flow = self.ensemble.method.flow
-        if self.then is not None:
-            return self.then.V
-        if flow.V is None:
-            return None
-        return float(energy(self.objective, flow, self.t, {k: np.asarray(v) for k, v in self.z.items()}))
-
-    @functools.cached_property
     def trace(self) -> Trace | None:
         """Every trial of this run."""
         whole = self.ensemble.trace
-        if whole is None:
-            return None
-        trials = whole.trials[self.index]
-        rows = np.append(True, np.diff(trials) > 0)
-        cut = {k: v[self.index][rows] for k, v in whole.z.items()}
-        return Trace(whole.t[self.index][rows], whole.h[self.index][rows], whole.n[self.index][rows], trials[rows], cut,
-                     whole.g[self.index][rows], whole.stride, whole.objective, whole.flow)
+        return None if whole is None else whole.one(self.index)
+
+    def to_xarray(self) -> xr.Dataset:
+        """Labelled arrays of the end; of a recorded trace see `trace.to_xarray`."""
+        return self.ensemble.one(self.index).to_xarray().isel(start=0)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The trace, a table of one line a trial."""
+        if self.trace is None:
+            raise ValueError("this run has no trace to make a table of: solve(..., trace=True)")
+        return self.trace.to_pandas()
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write this run to a NetCDF-4 file, formulas, options, versions and machine included; see `odeopt.load`."""
+        from odeopt.storage import save
+        save(self, path)
+
+    def rerun(self, threads: int | None = None, progress: bool = False) -> Rerun:
+        """Run again, with the same options, and compare to the last bit."""
+        return self.ensemble.one(self.index).rerun(threads, progress)
 
     def __repr__(self) -> str:
         rows = {"status": self.status.name, "message": self.message, "|g|": np.sqrt(self.jac @ self.jac)}
@@ -284,3 +421,17 @@ def _row(value: Any, i: int) -> Any:
     if isinstance(value, np.ndarray):
         return value[i].item() if value.ndim == 1 else value[i]
     return value
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}")
+    else:
+        yield name, value
+
+
+def _part(value: Any, rows: slice) -> Any:
+    if isinstance(value, dict):
+        return {key: _part(inner, rows) for key, inner in value.items()}
+    return value[rows] if isinstance(value, np.ndarray) else value

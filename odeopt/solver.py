@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
+import json
 import math
 import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +23,7 @@ from odeopt import methods
 from odeopt.language import State
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
-from odeopt.solution import Ensemble, Solution, Trace
+from odeopt.solution import Ensemble, Solution, Trace, blocks
 from odeopt.status import Status
 from odeopt.trial import COUNTS, Limits, Machine
 
@@ -56,7 +62,7 @@ def solve(objective: Objective, method: Method, x0: Any, **options: Any) -> Solu
 def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float = 1e-6, max_steps: int = 10_000,
                max_trials: int | None = None, t_end: float | None = None, count_rises: float | None = None,
                trace: bool = False, backend: str | None = None, threads: int | None = None,
-               progress: bool = False) -> Ensemble:
+               progress: bool = False, out: str | os.PathLike | None = None) -> Ensemble:
     """Run one method from many starts.
 
     Parameters
@@ -83,19 +89,106 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
         For the lanes; as many as this process may use if not given. Results do not depend on it.
     progress : bool
         Show a bar.
+    out : path, optional
+        A NetCDF-4 file for the result, as `Ensemble.save` writes it. While the runs go on, those that have ended are
+        appended to a journal beside it, `out` + ".part" (but for traced runs): after a kill the same call goes on from
+        there, to the same bits. If the file is there already, with the same problem, it is loaded and nothing runs;
+        `Ensemble.path` and the printed result say so.
 
     Returns
     -------
     Ensemble
-        After Ctrl-C what has ended is there, and the other rows have the status INTERRUPTED.
+        After Ctrl-C what has ended is there, and the other rows have the status INTERRUPTED; with `out` the journal
+        is kept. If `out` can no longer be written when all runs have ended, the result is returned with a warning.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its range or of the wrong kind.
+        If an argument is out of its range or of the wrong kind, or `out` is there but damaged or no result.
     FormulaError
         If a formula cannot be read.
+    FileExistsError
+        If `out` or its journal is there, of another problem.
+    OSError
+        If `out` cannot be written.
     """
+    run = prepare(objective, method, starts, gtol=gtol, max_steps=max_steps, max_trials=max_trials, t_end=t_end,
+                  count_rises=count_rises, trace=trace, backend=backend, threads=threads, progress=progress)
+    if out is None:
+        return run.ends()
+    from odeopt.storage import kept
+    return kept(out, run, lambda ensemble: ensemble)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A method, its starts and its limits, checked.
+
+    Attributes
+    ----------
+    machine : Machine
+    method : Method
+    starts : array (S, n)
+    backend : str
+        What is to run: "lanes" or "numpy".
+    options : dict
+        Of `solve_many`, those that results depend on, as they were given.
+    threads : int
+    progress : bool
+    """
+
+    machine: Machine
+    method: Method
+    starts: np.ndarray
+    backend: str
+    options: dict[str, Any]
+    threads: int
+    progress: bool
+
+    @functools.cached_property
+    def kernel(self) -> Any:
+        """The machine, compiled for the lanes."""
+        from odeopt.compile import lanes
+        return lanes.LaneKernel(self.machine, self.starts.shape[1])
+
+    @functools.cached_property
+    def problem(self) -> str:
+        """A digest of all that results depend on but versions and the processor: formulas, parameters, starts ...
+
+        Of what the lanes run the kernel's text is the formula; of other formulas, their code.
+        """
+        from odeopt.description import fingerprint
+        formulas = [self.kernel.source if self.backend == "lanes" else fingerprint(self.machine),
+                    fingerprint(self.method.then)]
+        parameters = [(name, value.hex()) for name, value in self.machine.parameters()]
+        options = {name: value for name, value in self.options.items() if name != "backend"}     # as asked, not as ran
+        text = json.dumps([self.backend, formulas, parameters, options, self.starts.shape], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        digest.update(self.starts.data)
+        return digest.hexdigest()
+
+    def ends(self, journal: str | None = None) -> Ensemble:
+        """Run to the ends.
+
+        Parameters
+        ----------
+        journal : str, optional
+            Path of a journal to go on with, or to begin; a second method's has ".then" appended.
+        """
+        started = _now()
+        run = _run_lanes if self.backend == "lanes" else _run_numpy
+        ensemble = _ensemble(self, *run(self, None if self.machine.traced else journal), started=started)
+        if self.method.then is not None:
+            _go_on(ensemble, self, *self.method.then, None if journal is None else journal + ".then")
+            ensemble.finished = _now()
+        return ensemble
+
+
+def prepare(objective: Objective, method: Method, starts: Any, *, gtol: float, max_steps: int,
+            max_trials: int | None = None, t_end: float | None = None, count_rises: float | None = None,
+            trace: bool = False, backend: str | None = None, threads: int | None = None,
+            progress: bool = False) -> Run:
+    """Check what `solve_many` is given."""
     if not isinstance(objective, Objective):
         name = getattr(objective, "__name__", "")
         hint = f"write {name}()" if isinstance(objective, type) else "functions go into objectives.Function"
@@ -113,23 +206,20 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
     limits = _limits(gtol, max_steps, max_trials, t_end)
     machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits,
                       rise=count_rises, traced=trace)
-    asked, backend = backend, _backend(machine, backend, starts.shape[1])
-    threads = _threads(threads)
-    run = _run_lanes if backend == "lanes" else _run_numpy
-    columns, stored, facts = run(machine, starts, trace, threads, progress)
-    ensemble = _ensemble(machine, method, starts, columns, stored, backend, facts)
-    if method.then is not None:
-        _go_on(ensemble, *method.then, gtol=gtol, max_steps=max_steps, max_trials=max_trials, t_end=t_end,
-               count_rises=count_rises, trace=trace, backend=asked, threads=threads, progress=progress)
-    return ensemble
+    options = {"gtol": gtol, "max_steps": max_steps, "max_trials": max_trials, "t_end": t_end,
+               "count_rises": count_rises, "trace": trace, "backend": backend}
+    return Run(machine, method, starts, _backend(machine, backend, starts.shape[1]),
+               {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()},
+               _threads(threads), progress)
 
 
-def _go_on(ensemble: Ensemble, status: Status, other: Method, **options: Any) -> None:
+def _go_on(ensemble: Ensemble, run: Run, status: Status, other: Method, journal: str | None) -> None:
     """Run the other method from where runs with this status ended, and enter what became of them."""
     rows = ensemble.status == status
     if not rows.any() or (ensemble.status == Status.INTERRUPTED).any():
         return
-    then = solve_many(ensemble.objective, other, ensemble.x[rows], **options)
+    then = prepare(ensemble.objective, other, ensemble.x[rows], **run.options, threads=run.threads,
+                   progress=run.progress).ends(journal)
     ensemble.then, ensemble.gone_on = then, rows
     for name in ("x", "fun", "jac", "h", "status"):
         getattr(ensemble, name)[rows] = getattr(then, name)
@@ -141,6 +231,10 @@ def _go_on(ensemble: Ensemble, status: Status, other: Method, **options: Any) ->
     ensemble.compile_time += then.compile_time
     if then.backend != ensemble.backend:
         ensemble.backend = f"{ensemble.backend}, then {then.backend}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _array(values: Any, name: str) -> np.ndarray:
@@ -184,30 +278,60 @@ def _threads(threads: int | None) -> int:
 
 # -- results: columns by path, as the lanes name them: ("z", "x", 0), ("t",), ("memory", "phase"), ...
 
-def _ensemble(machine: Machine, method: Method, starts: np.ndarray, columns: dict, stored: dict | None, backend: str,
-              facts: dict) -> Ensemble:
-    n = starts.shape[1]
-    flow = machine.flow
+@dataclass(frozen=True)
+class _Table:
+    """Records (..., width), the paths of their columns, and all columns by path: those and others.
 
-    def stacked(of: dict, *prefix: str) -> np.ndarray:
-        return np.stack([of[(*prefix, i)] for i in range(n)], axis=-1)
+    The arrays of a result are views of it where they can be: many starts need no room for copies.
+    """
 
-    def blocks(of: dict) -> dict:
-        return {b: stacked(of, "z", b) for b in flow.blocks} | {s: of["z", s] for s in flow.scalars}
-    z = blocks(columns)
-    with np.errstate(all="ignore"):
-        fun = np.asarray(machine.objective.f(z["x"]))
-    trace = None
-    if stored is not None:
-        trace = Trace(stored["t",], stored["tried",], stored["n",].astype(int), stored["trials",].astype(int),
-                      blocks(stored), stacked(stored, "g"), facts.pop("stride"), machine.objective, flow)
+    records: np.ndarray
+    paths: list[tuple]
+    columns: dict[tuple, np.ndarray]
+
+    def vectors(self, n: int, *prefix: str) -> np.ndarray:
+        """The coordinates of a vector, (..., n)."""
+        names = [(*prefix, i) for i in range(n)]
+        first = self.paths.index(names[0]) if names[0] in self.paths else 0
+        if self.paths[first:first + n] == names:
+            return self.records[..., first:first + n]
+        return np.stack([self.columns[name] for name in names], axis=-1)
+
+    def integers(self, name: str) -> np.ndarray:
+        """A column of whole numbers as such, in its own place."""
+        column = self.columns[name,]
+        whole = column.view(np.int64)
+        whole[...] = column
+        return whole
+
+
+def _ensemble(run: Run, ends: _Table, rows: _Table | None, facts: dict, started: str) -> Ensemble:
+    n, machine = run.starts.shape[1], run.machine
+
+    def state(of: _Table) -> dict:
+        flow = machine.flow
+        return {b: of.vectors(n, "z", b) for b in flow.blocks} | {s: of.columns["z", s] for s in flow.scalars}
+    z, trace = state(ends), None
+    if rows is not None:
+        trace = Trace(rows.columns["t",], rows.columns["tried",], rows.integers("n"), rows.integers("trials"),
+                      state(rows), rows.vectors(n, "g"), facts.pop("stride"), machine.objective, machine.flow)
+    counts: dict[str, Any] = {name: ends.integers(name) for name in COUNTS}
     return Ensemble(
-        x=z["x"], fun=fun, jac=stacked(columns, "g"), z=z, t=columns["t",], h=columns["h",],
-        nit=columns["n",].astype(int), trials=columns["trials",].astype(int),
-        **{name: columns[name,].astype(int) for name in COUNTS}, status=columns["status",].astype(int),
-        memory=_nested(columns, "memory"), rises=columns["rises",].astype(int) if ("rises",) in columns else None,
-        starts=starts, objective=machine.objective, method=method, limits=machine.limits, backend=backend,
-        trace=trace, **facts)
+        x=z["x"], fun=_values(machine.objective, z["x"]), jac=ends.vectors(n, "g"), z=z, t=ends.columns["t",],
+        h=ends.columns["h",], nit=ends.integers("n"), trials=ends.integers("trials"),
+        **counts, status=ends.integers("status"),
+        memory=_nested(ends.columns, "memory"), rises=None if machine.rise is None else ends.integers("rises"),
+        starts=run.starts, objective=machine.objective, method=run.method, limits=machine.limits, backend=run.backend,
+        trace=trace, options=run.options, started=started, finished=_now(), **facts)
+
+
+def _values(objective: Objective, x: np.ndarray) -> np.ndarray:
+    """The objective at points (S, n), a block at a time: whole columns would be intermediate results of its formula."""
+    fun = np.empty(len(x))
+    with np.errstate(all="ignore"):
+        for rows in blocks(len(x)):
+            fun[rows] = objective.f(np.ascontiguousarray(x[rows]))
+    return fun
 
 
 def _nested(columns: dict, key: str) -> dict:
@@ -223,52 +347,63 @@ def _nested(columns: dict, key: str) -> dict:
 
 # -- the lanes
 
-def _run_lanes(machine: Machine, starts: np.ndarray, trace: bool, threads: int, progress: bool) -> tuple:
+def _run_lanes(run: Run, journal: str | None) -> tuple[_Table, _Table | None, dict]:
     began = time.perf_counter()
     from odeopt.compile import lanes
-    kernel = lanes.LaneKernel(machine, starts.shape[1])
+    kernel, starts = run.kernel, run.starts
     compiled = time.perf_counter()
-    stored, stride = None, 1
-    if trace:
-        out, rows, stride = _record(kernel, starts)
-        stored = kernel.columns(rows)
-        threads = 1
+    rows, stride, threads = None, {}, 1
+    if run.machine.traced:
+        records, stories, every = _record(kernel, starts)
+        rows, stride = _Table(stories, kernel.paths, kernel.columns(stories)), {"stride": every}
     else:
-        threads = min(threads, -(-len(starts)//CHUNK))
-        out = _run_threads(kernel, starts, threads, progress)
-    columns = kernel.columns(out)
+        threads = min(run.threads, -(-len(starts)//CHUNK))
+        with _journal(run, journal, kernel.width) as kept:
+            records = _run_threads(kernel, starts, threads, run.progress, kept)
+    columns = kernel.columns(records)
     for name in COUNTS:
         column = np.full(len(starts), float(kernel.first_work[name]))
         per_trial, per_step = kernel.work.counts[name]
         if ("work", name) in columns:
-            column = column + columns["work", name]
+            column += columns["work", name]
         else:
-            column = column + per_trial*columns["trials",] + per_step*columns["n",]
+            column += per_trial*columns["trials",]
+            column += per_step*columns["n",]
         columns[name,] = column
     finished = time.perf_counter()
     facts = {"time": finished - compiled, "compile_time": compiled - began, "threads": threads, "flags": lanes.FLAGS}
-    return columns, stored, facts | ({"stride": stride} if trace else {})
+    return _Table(records, kernel.paths, columns), rows, facts | stride
 
 
-def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) -> np.ndarray:
+def _journal(run: Run, path: str | None, width: int) -> contextlib.AbstractContextManager:
+    if path is None:
+        return contextlib.nullcontext()
+    from odeopt.journal import Journal
+    return Journal(path, run.problem, (len(run.starts), width))
+
+
+def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool, journal: Any = None) -> np.ndarray:
     """Every start's last record; the status of those that did not end is 0."""
     records = np.zeros((len(starts), kernel.width))
+    done = np.zeros(len(starts), dtype=bool) if journal is None else journal.restore(records)
     stop, lock = threading.Event(), threading.Lock()
-    queue, handed, ended = iter(range(0, len(starts), CHUNK)), [0], threading.Semaphore(0)
+    queue, handed, ended = _chunks(done), [int(done.sum())], threading.Semaphore(0)
 
     def work() -> None:
         try:
-            lanes, drain = kernel.lanes(), False
+            lanes, drain, under_way = kernel.lanes(), False, np.empty(0, dtype=np.int64)
             while not stop.is_set() and not drain:
                 with lock:
-                    first = next(queue, None)
-                    handed[0] = len(starts) if first is None else min(first + CHUNK, len(starts))
-                drain = first is None
-                first = len(starts) if first is None else first
-                last = min(first + CHUNK, len(starts))
+                    first, last = next(queue, (len(starts), len(starts)))
+                    handed[0] += last - first
+                drain = first == len(starts)
                 records[first:last] = kernel.records(starts[first:last])
+                if journal is not None:
+                    under_way = np.append(under_way, np.arange(first, last))
                 while not stop.is_set():
                     first = lanes.run(records, first, last, drain, ROUNDS)
+                    if journal is not None:
+                        under_way = journal.add(records, under_way)
                     if first == last and (lanes.empty or not drain):
                         break
         finally:
@@ -281,14 +416,24 @@ def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool) 
             try:
                 waiting -= ended.acquire(timeout=0.1)
                 bar(handed[0])
+                if journal is not None:
+                    journal.tell()
             except KeyboardInterrupt:
                 stop.set()
-                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=5)
+                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=6)
         for future in futures:
             future.result()
-    if handed[0] < len(starts):                             # interrupted before these were handed out
-        records[handed[0]:] = kernel.records(starts[handed[0]:])
+    for first, last in queue:                               # interrupted before these were handed out
+        records[first:last] = kernel.records(starts[first:last])
     return records
+
+
+def _chunks(done: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(first, last) of chunks that hold the starts that are not done, and no others."""
+    edges = np.flatnonzero(np.diff(done, prepend=True, append=True))
+    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        for first in range(begin, end, CHUNK):
+            yield first, min(first + CHUNK, end)
 
 
 class _bar:
@@ -343,43 +488,58 @@ def _record(kernel: Any, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, in
 
 # -- plain NumPy
 
-def _run_numpy(machine: Machine, starts: np.ndarray, trace: bool, threads: int, progress: bool) -> tuple:
+def _run_numpy(run: Run, journal: str | None) -> tuple[_Table, _Table | None, dict]:
     began = time.perf_counter()
-    last, stories = [], []
-    with np.errstate(all="ignore"), _bar(len(starts), progress) as bar:
-        for i, x in enumerate(starts):
+    machine, starts = run.machine, run.starts
+    with np.errstate(all="ignore"):
+        first = machine.begin(starts[0].copy())
+        paths = list(_row(*first))
+        records, stories = np.zeros((len(starts), len(paths))), []
+        with _journal(run, journal, len(paths)) as kept, _bar(len(starts), run.progress) as bar:
+            done = np.zeros(len(starts), dtype=bool) if kept is None else kept.restore(records)
             try:
-                record, counts, story = _run_one(machine, x, trace)
+                for i in np.flatnonzero(~done):
+                    record, counts, story = _run_one(machine, machine.begin(starts[i].copy()) if i else first)
+                    records[i], done[i] = list(_row(record, counts).values()), True
+                    stories.append(story)
+                    if kept is not None:
+                        kept.add(records, np.array([i]))
+                        kept.tell()
+                    bar(int(done.sum()))
             except KeyboardInterrupt:
-                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=4)
-                break
-            last.append(_flat(record) | {(name,): float(count) for name, count in counts.items()})
-            stories.append(story)
-            bar(i + 1)
-    for x in starts[len(last):]:
-        record, counts = machine.begin(x)
-        last.append({**_flat(record), ("status",): 0.0} | {(name,): float(count) for name, count in counts.items()})
-        stories.append([_flat(record)])
-    columns = {path: np.array([row[path] for row in last]) for path in last[0]}
-    stored = None
-    if trace:
-        longest = max(map(len, stories))
-        padded = [story + [story[-1]]*(longest - len(story)) for story in stories]
-        stored = {path: np.array([[row[path] for row in story] for story in padded]) for path in padded[0][0]}
+                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=5)
+        for i in np.flatnonzero(~done):
+            record, counts = machine.begin(starts[i].copy())
+            records[i] = list((_row(record, counts) | {("status",): 0.0}).values())
+            stories.append([_flat(record)])
     facts = {"time": time.perf_counter() - began, "compile_time": 0.0, "threads": 1}
-    return columns, stored, facts | ({"stride": 1} if trace else {})
+    ends = _Table(records, paths, {path: records[:, k] for k, path in enumerate(paths)})
+    return (ends, _padded(stories), facts | {"stride": 1}) if machine.traced else (ends, None, facts)
 
 
-def _run_one(machine: Machine, x: np.ndarray, trace: bool) -> tuple[dict, dict, list]:
-    record, counts = machine.begin(x.copy())
-    story = [_flat(record)] if trace else []
+def _run_one(machine: Machine, begun: tuple[dict, dict]) -> tuple[dict, dict, list]:
+    record, counts = begun
+    story = [_flat(record)] if machine.traced else []
     while record["status"] == 0.0:
         record, work = machine.trial(record)
         for name, (per_trial, per_step) in work.items():
             counts[name] += per_trial + per_step
-        if trace:
+        if machine.traced:
             story.append(_flat(record))
     return record, counts, story
+
+
+def _row(record: dict, counts: dict) -> dict:
+    """A run's row of the table, {path: number}; the status is the first."""
+    return _flat(record) | {(name,): float(count) for name, count in counts.items()}
+
+
+def _padded(stories: list[list[dict]]) -> _Table:
+    """The rows of all traces, those that ended earlier with their last row repeated."""
+    longest, paths = max(map(len, stories)), list(stories[0][0])
+    records = np.array([[list(row.values()) for row in story + [story[-1]]*(longest - len(story))]
+                        for story in stories])
+    return _Table(records, paths, {path: records[..., k] for k, path in enumerate(paths)})
 
 
 def _flat(record: dict, prefix: tuple = ()) -> dict:

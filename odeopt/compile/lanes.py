@@ -23,14 +23,14 @@ import numpy as np
 from odeopt.compile import cache
 from odeopt.compile.emit import VECTOR_MATH, Writer, numpy_function
 from odeopt.compile.tracer import Graph, Number, Vector
-from odeopt.language import leaves, rebuilt
+from odeopt.language import leaves, rebuilt, where
 
 LANES = 128                     # starts in flight on a thread; 256 may leave the L1 cache (LCD: 1.4 times slower)
 GRAIN = 64                      # swept lanes are a multiple of this, as in the driver
 TRIALS = 16                     # sweeps between two looks at who has ended
 FLAGS = ("arcp", "contract", "nsz")
 
-_HEAD = '''"""{title}"""
+HEAD = '''"""{title}"""
 import math
 
 from numba import cfunc, types
@@ -148,13 +148,19 @@ def _traced(graph: Graph, machine: Any, names: Sequence[str], record: Mapping) -
     initial = leaves(record)
     before = [graph.input(f"s{k}") for k in range(len(initial))]
     new, work = bound.trial(rebuilt(record, before))
-    slots = [Slot(*parts) for parts in zip(_paths(record), initial, before, leaves(new), strict=True)]
-    for name, (per_trial, per_step) in work.items():
-        if isinstance(per_trial, Number) or isinstance(per_step, Number):       # in a loop: counted as they come
-            slot = graph.input(f"s{len(slots)}")
-            after = slot + np.where(work.running, per_trial, 0.0) + np.where(work.keep, per_step, 0.0)
-            slots.append(Slot(("work", name), 0.0, slot, after))
+    slots = [Slot(*parts) for parts in zip(paths(record), initial, before, leaves(new), strict=True)]
+    slots += [Slot(path, 0.0, slot, after) for path, slot, after in counted(graph, work, len(slots))]
     return slots, work
+
+
+def counted(graph: Graph, work: Any, first: int) -> Iterator[tuple[tuple, Number, Any]]:
+    """(path, before, after) of evaluations that differ from trial to trial: they are counted as they come."""
+    for name, (per_trial, per_step) in work.items():
+        if isinstance(per_trial, Number) or isinstance(per_step, Number):
+            slot = graph.input(f"s{first}")
+            first += 1
+            more = where(work.running, per_trial, 0.0) + where(work.keep, per_step, 0.0)
+            yield ("work", name), slot, slot + more
 
 
 def _needed(graph: Graph, slots: Sequence[Slot], internal: Sequence[str]) -> tuple[list[Slot], set[int]]:
@@ -176,7 +182,7 @@ def _text(title: str, names: Sequence[str], graph: Graph, live: set[int], slots:
     for slot in uniform:
         writer.names[slot.before.index] = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
     writer.write(graph.nodes, live, " "*8)
-    head = _HEAD.format(title=title, flags=_set_text(FLAGS))
+    head = HEAD.format(title=title, flags=set_text(FLAGS))
     if writer.operations & set(VECTOR_MATH):
         head += cache.source("vector_math") + "\n"
     return head + _SWEEP.format(
@@ -236,19 +242,19 @@ def _pointer(array: np.ndarray) -> int:
     return array.ctypes.data
 
 
-def _set_text(names: Sequence[str]) -> str:
+def set_text(names: Sequence[str]) -> str:
     """A set's text in a fixed order: repr of a set changes from process to process, and the cache would never hit."""
     return "{" + ", ".join(repr(name) for name in sorted(names)) + "}"
 
 
-def _paths(record: Mapping, prefix: tuple = ()) -> Any:
+def paths(record: Mapping, prefix: tuple = ()) -> Any:
     """(key, key, ..., coordinate) of every leaf, in the order of `leaves`."""
     for key, value in record.items():
         blocks = getattr(value, "blocks", value)
         if isinstance(blocks, Mapping):
-            yield from _paths(blocks, (*prefix, key))
+            yield from paths(blocks, (*prefix, key))
         elif hasattr(value, "coordinates"):
-            yield from ((*prefix, key, i) for i in range(len(value)))
+            yield from ((*prefix, key, i) for i in range(len(value.coordinates)))
         else:
             yield (*prefix, key)
 

@@ -8,6 +8,7 @@ work. Emitters write a graph as kernel text; `symbolic` reads it as SymPy expres
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from odeopt.language import UNROLLED, Unreadable, leaves, rebuilt, sigmoid, where
 
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+REDUCTIONS = ("sum", "any", "largest", "smallest", "value")     # of a vector of any length: one number
 LOGICAL = ("and", "or", "not")
 _COMMUTATIVE = ("add", "mul", "eq", "ne", "and", "or")
 
@@ -43,13 +45,17 @@ class Graph:
         self._count = 0
         self._watched: list[tuple[dict, dict]] = []
 
-    def input(self, name: str) -> Number:
-        """A number given from outside."""
-        return self._node("input", (name,))
+    def input(self, name: str, varying: bool = False) -> Number:
+        """A number given from outside; a varying one is the coordinate of a `Column`."""
+        node = self._node("input", (name,))
+        node.varying = varying
+        return node
 
     def operation(self, op: str, *arguments: Any) -> Any:
         """The number that `op` gives; constants are folded, equal operations are one node."""
         arguments = tuple(_constant(a) for a in arguments)
+        if op in REDUCTIONS or op == "gradient":
+            return self._node(op, arguments)
         if not any(isinstance(a, Number) for a in arguments):
             with np.errstate(all="ignore"):
                 return _constant(_FOLD[op](*arguments))
@@ -151,13 +157,20 @@ def _update(watched: Sequence[dict], counted: Sequence[dict]) -> None:
 
 
 class Number:
-    """A recorded number (or truth value)."""
+    """A recorded number (or truth value).
+
+    Attributes
+    ----------
+    varying : bool
+        Whether it stands for every coordinate of a `Column`.
+    """
 
     __array_priority__ = 100
-    __slots__ = ("arguments", "graph", "index", "op")
+    __slots__ = ("arguments", "graph", "index", "op", "varying")
 
     def __init__(self, graph: Graph, op: str, arguments: tuple, index: int) -> None:
         self.graph, self.op, self.arguments, self.index = graph, op, arguments, index
+        self.varying = op not in REDUCTIONS and any(isinstance(a, Number) and a.varying for a in arguments)
 
     def needs(self) -> list:
         """What must be computed before this number."""
@@ -295,8 +308,10 @@ class Vector:
         return self @ other
 
     def sum(self): return _total(self.coordinates)
+    def max(self): return _reduced(np.maximum, self.coordinates)
+    def min(self): return _reduced(np.minimum, self.coordinates)
     def copy(self): return self
-    def sigmoid(self): return Vector([sigmoid(c) for c in self.coordinates])
+    def sigmoid(self): return self.like([sigmoid(c) for c in self.coordinates])
 
     def __bool__(self):
         raise Unreadable("a formula may not branch on a value: write np.where(condition, a, b)")
@@ -306,6 +321,36 @@ class Vector:
 
     def __array_function__(self, function, types, arguments, options):
         return _array_function(function, arguments, options)
+
+
+class Column(Vector):
+    """A vector of any length, as one coordinate that stands for all; sums over the coordinates are operations."""
+
+    def like(self, coordinates: Sequence) -> Column:
+        return Column(coordinates)
+
+    def reduced(self, op: str) -> Number:
+        """What an operation on all coordinates gives."""
+        coordinate, = self.coordinates
+        if not isinstance(coordinate, Number):
+            raise Unreadable(f"the {op} of a constant vector of unknown length")
+        return coordinate.graph.operation(op, coordinate)
+
+    def sum(self): return self.reduced("sum")
+    def max(self): return self.reduced("largest")
+    def min(self): return self.reduced("smallest")
+
+    def __matmul__(self, other):
+        return NotImplemented if isinstance(other, np.ndarray) and other.ndim == 2 else (self*other).sum()
+
+    __rmatmul__ = __matmul__
+
+    def _unknown(self, *_):
+        raise Unreadable("a vector of any length has no single coordinates here: write the formula on whole vectors, "
+                         'or set backend = "numpy" on the class')
+
+    __len__ = __iter__ = __getitem__ = _unknown             # type: ignore[assignment]
+    shape = size = property(_unknown)                       # type: ignore[assignment]
 
 
 def _constant(a: Any) -> Any:
@@ -353,7 +398,11 @@ def _is_vector(a: Any) -> bool:
 
 
 def _check_length(name: str, *arguments: Any) -> int:
-    lengths = {len(a) for a in arguments if _is_vector(a)}
+    vectors = [a for a in arguments if _is_vector(a)]
+    columns = [isinstance(a, Column) for a in vectors]
+    if any(columns) and not all(columns):
+        raise Unreadable(f"{name}: a vector of any length and an array of given numbers do not go together")
+    lengths = {len(getattr(a, "coordinates", a)) for a in vectors}
     if len(lengths) > 1:
         raise Unreadable(f"{name}: vectors of lengths {sorted(lengths)} do not go together")
     return lengths.pop()
@@ -363,16 +412,17 @@ def _each(function: Callable, *arguments: Any) -> Any:
     if any(getattr(a, "__array_ufunc__", True) is None for a in arguments):
         return NotImplemented
     n = _check_length(function.__name__, *arguments)
-    vectors = [_is_vector(a) for a in arguments]
-    return Vector([function(*(a[i] if vector else a for a, vector in zip(arguments, vectors, strict=True)))
-                   for i in range(n)])
+    like = next(a for a in arguments if isinstance(a, Vector))
+    each = [getattr(a, "coordinates", a) if _is_vector(a) else [a]*n for a in arguments]
+    return like.like([function(*numbers) for numbers in zip(*each, strict=True)])
 
 
 def _total(terms: Sequence) -> Any:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+    return _reduced(lambda a, b: a + b, terms)
+
+
+def _reduced(function: Callable, terms: Sequence) -> Any:
+    return functools.reduce(function, terms)
 
 
 def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:
@@ -413,20 +463,16 @@ def _array_function(function: Callable, arguments: tuple, options: dict) -> Any:
             return vector @ arguments[1]
         if function is np.linalg.norm and len(arguments) == 1:
             return np.sqrt(vector @ vector)
-        if function is np.zeros_like:
-            return Vector([0.0]*len(vector))
-        if function is np.ones_like:
-            return Vector([1.0]*len(vector))
+        if function in (np.zeros_like, np.ones_like):
+            return vector.like([float(function is np.ones_like)]*len(vector.coordinates))
         if function in (np.max, np.min):
-            pair = np.maximum if function is np.max else np.minimum
-            result = vector[0]
-            for c in vector.coordinates[1:]:
-                result = pair(result, c)
-            return result
+            return vector.max() if function is np.max else vector.min()
         if function is np.ndim:
             return 1
         if function is np.shape:
             return vector.shape
+    if function is np.any and isinstance(vector, Number):
+        return vector.graph.operation("any", vector) if vector.varying else vector
     if function in (np.ndim, np.shape) and isinstance(vector, Number):
         return 0 if function is np.ndim else ()
     raise Unreadable(f"{_name(function)} cannot be read; known: np.where, np.sum, np.dot, np.linalg.norm, np.max, "

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
 from odeopt.solution import Ensemble
-from odeopt.solver import solve_many
+from odeopt.solver import prepare
 from odeopt.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from odeopt.rerun import Rerun
 
 ELSEWHERE, NOT_CONVERGED, DIVERGED = -1, -2, -3
 LARGE_GRADIENT = 1000.0         # a run that ends with a larger one has diverged (never tested during a run: most starts
@@ -66,6 +73,29 @@ class Basins:
         found = dict(zip(labels.tolist(), (counts/self.label.size).tolist(), strict=True))
         return {k: found.get(k, 0.0) for k in [*range(len(self.minima)), *(k for k in found if k < 0)]}
 
+    def to_xarray(self) -> xr.Dataset:
+        """Labels, steps and evaluations on the grid, whose coordinates are the cell centres."""
+        from odeopt.labelled import grid
+        return grid(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table of one line a start, its label included."""
+        return self.ensemble.to_pandas().assign(label=self.label.ravel())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write all to a NetCDF-4 file, formulas, options, versions and machine included; see `odeopt.load`."""
+        from odeopt.storage import save
+        save(self, path)
+
+    def rerun(self, threads: int | None = None, progress: bool = False) -> Rerun:
+        """Run all starts again, with the same options, and compare to the last bit."""
+        return self.ensemble.rerun(threads, progress)
+
+    def same_grid(self, other: Basins) -> bool:
+        """Whether the starts lie on the same grid and are labelled by the same minima."""
+        return (self.box, self.shape, self.radius) == (other.box, other.shape, other.radius) and np.array_equal(
+            self.minima, other.minima)
+
     def __repr__(self) -> str:
         names = {ELSEWHERE: "elsewhere", NOT_CONVERGED: "not converged", DIVERGED: "diverged"}
         names |= {k: "(" + ", ".join(f"{c:g}" for c in x) + ")" for k, x in enumerate(self.minima)}
@@ -83,12 +113,13 @@ def grid(box: Any, shape: tuple[int, ...]) -> np.ndarray:
     shape : tuple of int
         Cells along each coordinate.
     """
-    limits = _limits(box, len(shape))
+    limits = check_box(box, len(shape))
     axes = [low + (high - low)*(np.arange(n) + 0.5)/n for (low, high), n in zip(limits, shape, strict=True)]
     return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
 
 
-def _limits(box: Any, dimension: int) -> tuple[tuple[float, float], ...]:
+def check_box(box: Any, dimension: int) -> tuple[tuple[float, float], ...]:
+    """(low, high) of each coordinate, from one such pair or as many as there are coordinates."""
     box = np.array(box, dtype=float)
     if box.shape == (2,):
         box = np.tile(box, (dimension, 1))
@@ -99,12 +130,12 @@ def _limits(box: Any, dimension: int) -> tuple[tuple[float, float], ...]:
 
 def label(ensemble: Ensemble, minima: np.ndarray, radius: float) -> np.ndarray:
     """The label of every run of an ensemble; see `Basins`."""
-    S = len(ensemble)
+    nearest, least = np.full(len(ensemble), ELSEWHERE), np.full(len(ensemble), np.inf)
     with np.errstate(all="ignore"):
-        distance = np.full((S, 1), np.inf)
-        if len(minima):
-            distance = np.sqrt(((ensemble.x[:, None, :] - minima)**2).sum(axis=2))
-        nearest = np.where(distance.min(axis=1) <= radius, distance.argmin(axis=1), ELSEWHERE)
+        for k, point in enumerate(minima):                  # one after another: all distances would be a large array
+            distance = np.sqrt(((ensemble.x - point)**2).sum(axis=1))
+            closer = (distance <= radius) & (distance < least)
+            nearest[closer], least[closer] = k, distance[closer]
         exhausted = np.isin(ensemble.status, (Status.MAX_STEPS, Status.MAX_TRIALS))
         diverged = (ensemble.status == Status.DIVERGED) | (exhausted & (ensemble.g_norm > LARGE_GRADIENT))
     return np.where(diverged, DIVERGED, np.where(ensemble.success, nearest, NOT_CONVERGED))
@@ -112,7 +143,7 @@ def label(ensemble: Ensemble, minima: np.ndarray, radius: float) -> np.ndarray:
 
 def basins(objective: Objective, method: Method, box: Any = None, shape: tuple[int, ...] = (100, 100), *,
            gtol: float = 1e-4, max_steps: int = 20_000, minima: Any = None, radius: float | None = None,
-           **options: Any) -> Basins:
+           out: str | os.PathLike | None = None, **options: Any) -> Basins:
     """Run a method from every cell centre of a box and label each start by where it ends.
 
     Parameters
@@ -129,6 +160,8 @@ def basins(objective: Objective, method: Method, box: Any = None, shape: tuple[i
         The points that label runs; the objective's if not given.
     radius : float, optional
         A run reaches a minimum within this distance; the objective's `label_radius` (0.05) if not given.
+    out : path, optional
+        A NetCDF-4 file for the result, with a journal beside it while it runs; as in `solve_many`.
     **options
         As in `solve_many`.
 
@@ -137,11 +170,17 @@ def basins(objective: Objective, method: Method, box: Any = None, shape: tuple[i
     Basins
     """
     shape = tuple(int(n) for n in shape)
-    box = _limits(getattr(objective, "box", None) if box is None else box, len(shape))
+    box = check_box(getattr(objective, "box", None) if box is None else box, len(shape))
     points = getattr(objective, "minima", None) if minima is None else minima
     if points is None:
         raise ValueError(f"{objective!r} lists no minima: give them as `minima`, an array (k, {len(shape)})")
     points = np.array(points, dtype=float).reshape(-1, len(shape))
     radius = getattr(objective, "label_radius", 5e-2) if radius is None else radius
-    ensemble = solve_many(objective, method, grid(box, shape), gtol=gtol, max_steps=max_steps, **options)
-    return Basins(label(ensemble, points, radius).reshape(shape), points, box, shape, radius, ensemble)
+    run = prepare(objective, method, grid(box, shape), gtol=gtol, max_steps=max_steps, **options)
+
+    def labelled(ensemble: Ensemble) -> Basins:
+        return Basins(label(ensemble, points, radius).reshape(shape), points, box, shape, radius, ensemble)
+    if out is None:
+        return labelled(run.ends())
+    from odeopt.storage import kept
+    return kept(out, run, labelled)
