@@ -17,8 +17,8 @@ _MODULES = ("controllers", "data", "flows", "methods", "objectives", "plot", "sc
 _HOME = {
     "language": ("FormulaError", "State", "iterate", "linear_solve", "put", "sigmoid", "where"),
     "flows": ("Flow",), "schemes": ("Scheme", "Step"), "controllers": ("Controller",), "objectives": ("Landscape",),
-    "methods": ("Method",), "solver": ("solve", "solve_many"), "solution": ("Ensemble", "Solution", "Trace"),
-    "status": ("Status",), "storage": ("load",),
+    "methods": ("Method",), "solver": ("solve", "solve_many"), "results.solution": ("Ensemble", "Solution", "Trace"),
+    "status": ("Status",), "results.storage": ("load",),
 }
 _NAMES = {name: module for module, names in _HOME.items() for name in names}
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from odeopt.methods import Method
     from odeopt.objectives import Landscape
     from odeopt.schemes import Scheme, Step
-    from odeopt.solution import Ensemble, Solution, Trace
+    from odeopt.results.solution import Ensemble, Solution, Trace
     from odeopt.solver import solve, solve_many
     from odeopt.status import Status
-    from odeopt.storage import load
+    from odeopt.results.storage import load
 
 
 def __getattr__(name: str) -> Any:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
 import math
 import os
-import threading
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,19 +15,15 @@ from typing import Any
 import numpy as np
 
 from odeopt import methods
-from odeopt.language import State
+from odeopt.backends import lanes, plain, vector
+from odeopt.backends.base import Outcome
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
-from odeopt.solution import Ensemble, Solution, Trace, blocks
+from odeopt.results.solution import Ensemble, Solution, Trace, blocks
 from odeopt.status import Status
 from odeopt.trial import COUNTS, Limits, Machine
 
 MOST_COORDINATES = 16           # above, unrolled text grows too long to compile
-CHUNK = 1024                    # starts that a thread takes at a time
-ROUNDS = 4096                   # rounds of lanes.TRIALS trials between two looks at Ctrl-C, some 0.1 s
-SEGMENT = 512                   # rows of a trace that are recorded at a time
-MOST_NUMBERS = 1 << 24          # numbers in the trace of a block of starts before it is thinned, 128 MiB
-_INTERRUPTED = "interrupted: runs that had not ended have the status INTERRUPTED"
 
 
 def solve(objective: Objective, method: Method, x0: Any, **options: Any) -> Solution:
@@ -62,7 +53,8 @@ def solve(objective: Objective, method: Method, x0: Any, **options: Any) -> Solu
 def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float = 1e-6, max_steps: int = 10_000,
                max_trials: int | None = None, t_end: float | None = None, count_rises: float | None = None,
                trace: bool = False, backend: str | None = None, threads: int | None = None,
-               progress: bool = False, out: str | os.PathLike | None = None) -> Ensemble:
+               progress: bool = False, time_limit: float | None = None, stop_at_noise: bool = False,
+               out: str | os.PathLike | None = None) -> Ensemble:
     """Run one method from many starts.
 
     Parameters
@@ -82,13 +74,19 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
         Count the accepted steps on which V rises by more than this, relative to |V| (`Ensemble.rises`).
     trace : bool
         Record every trial. For many starts memory grows with the longest run: bound it by `max_trials`.
-    backend : {"lanes", "numpy"}, optional
-        Compiled kernels for formulas of at most 16 coordinates, or plain NumPy for anything. If not given, lanes
-        wherever they can; the result says what ran.
+    backend : {"lanes", "vector", "numpy"}, optional
+        Compiled kernels for formulas of at most 16 coordinates; compiled loops that call an objective of any size
+        (networks, Python functions); or plain NumPy for anything. If not given, the lanes wherever they can, vectors
+        for networks; the result says what ran.
     threads : int, optional
-        For the lanes; as many as this process may use if not given. Results do not depend on it.
+        As many as this process may use if not given. Results do not depend on it.
     progress : bool
         Show a bar.
+    time_limit : float, optional
+        Seconds after which a start is given up (TIME_LIMIT). Not for the lanes, where starts run side by side.
+    stop_at_noise : bool
+        End a run whose gradient is below its own rounding error (NOISE), looked at every 1024 trials. For objectives
+        that know this error, as networks do, in compiled vectors.
     out : path, optional
         A NetCDF-4 file for the result, as `Ensemble.save` writes it. While the runs go on, those that have ended are
         appended to a journal beside it, `out` + ".part" (but for traced runs): after a kill the same call goes on from
@@ -113,10 +111,11 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
         If `out` cannot be written.
     """
     run = prepare(objective, method, starts, gtol=gtol, max_steps=max_steps, max_trials=max_trials, t_end=t_end,
-                  count_rises=count_rises, trace=trace, backend=backend, threads=threads, progress=progress)
+                  count_rises=count_rises, trace=trace, backend=backend, threads=threads, progress=progress,
+                  time_limit=time_limit, stop_at_noise=stop_at_noise)
     if out is None:
         return run.ends()
-    from odeopt.storage import kept
+    from odeopt.results.storage import kept
     return kept(out, run, lambda ensemble: ensemble)
 
 
@@ -145,11 +144,25 @@ class Run:
     threads: int
     progress: bool
 
+    @property
+    def time_limit(self) -> float:
+        """Seconds for each start."""
+        limit = self.options["time_limit"]
+        return math.inf if limit is None else limit
+
+    @property
+    def noise(self) -> Callable | None:
+        """The rounding error of the gradient, if runs end below it."""
+        return self.machine.objective.gradient_noise if self.options["stop_at_noise"] else None
+
     @functools.cached_property
     def kernel(self) -> Any:
-        """The machine, compiled for the lanes."""
-        from odeopt.compile import lanes
-        return lanes.LaneKernel(self.machine, self.starts.shape[1])
+        """The machine, compiled for the lanes or for vectors."""
+        if self.backend == "vector":
+            from odeopt.compile.vector import VectorKernel
+            return VectorKernel(self.machine)
+        from odeopt.compile.lanes import LaneKernel
+        return LaneKernel(self.machine, self.starts.shape[1])
 
     @functools.cached_property
     def problem(self) -> str:
@@ -157,7 +170,7 @@ class Run:
 
         Of what the lanes run the kernel's text is the formula; of other formulas, their code.
         """
-        from odeopt.description import fingerprint
+        from odeopt.results.description import fingerprint
         formulas = [self.kernel.source if self.backend == "lanes" else fingerprint(self.machine),
                     fingerprint(self.method.then)]
         parameters = [(name, value.hex()) for name, value in self.machine.parameters()]
@@ -176,8 +189,8 @@ class Run:
             Path of a journal to go on with, or to begin; a second method's has ".then" appended.
         """
         started = _now()
-        run = _run_lanes if self.backend == "lanes" else _run_numpy
-        ensemble = _ensemble(self, *run(self, None if self.machine.traced else journal), started=started)
+        outcome = _BACKENDS[self.backend](self, None if self.machine.traced else journal)
+        ensemble = _ensemble(self, outcome, started)
         if self.method.then is not None:
             _go_on(ensemble, self, *self.method.then, None if journal is None else journal + ".then")
             ensemble.finished = _now()
@@ -187,7 +200,7 @@ class Run:
 def prepare(objective: Objective, method: Method, starts: Any, *, gtol: float, max_steps: int,
             max_trials: int | None = None, t_end: float | None = None, count_rises: float | None = None,
             trace: bool = False, backend: str | None = None, threads: int | None = None,
-            progress: bool = False) -> Run:
+            progress: bool = False, time_limit: float | None = None, stop_at_noise: bool = False) -> Run:
     """Check what `solve_many` is given."""
     if not isinstance(objective, Objective):
         name = getattr(objective, "__name__", "")
@@ -207,8 +220,15 @@ def prepare(objective: Objective, method: Method, starts: Any, *, gtol: float, m
     machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits,
                       rise=count_rises, traced=trace)
     options = {"gtol": gtol, "max_steps": max_steps, "max_trials": max_trials, "t_end": t_end,
-               "count_rises": count_rises, "trace": trace, "backend": backend}
-    return Run(machine, method, starts, _backend(machine, backend, starts.shape[1]),
+               "count_rises": count_rises, "trace": trace, "backend": backend, "time_limit": time_limit,
+               "stop_at_noise": stop_at_noise}
+    backend = _backend(machine, backend, starts.shape[1])
+    if time_limit is not None and not (backend != "lanes" and time_limit > 0):
+        raise ValueError(f"`time_limit` must be > 0, got {time_limit!r}" if backend != "lanes" else
+                         "`time_limit` is for vectors and NumPy; starts run side by side in the lanes: bound max_trials")
+    if stop_at_noise and backend != "vector":
+        raise ValueError(f'`stop_at_noise` is for compiled vectors (backend="vector"), this run is for {backend!r}')
+    return Run(machine, method, starts, backend,
                {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()},
                _threads(threads), progress)
 
@@ -227,6 +247,8 @@ def _go_on(ensemble: Ensemble, run: Run, status: Status, other: Method, journal:
         getattr(ensemble, name)[rows] += getattr(then, name)
     if ensemble.rises is not None and then.rises is not None:
         ensemble.rises[rows] += then.rises
+    if ensemble.seconds is not None and then.seconds is not None:
+        ensemble.seconds[rows] += then.seconds
     ensemble.time += then.time
     ensemble.compile_time += then.compile_time
     if then.backend != ensemble.backend:
@@ -257,15 +279,21 @@ def _limits(gtol: float, max_steps: int, max_trials: int | None, t_end: float | 
 
 
 def _backend(machine: Machine, backend: str | None, dimension: int) -> str:
-    plain = next((p for p in (machine.objective, machine.flow, machine.scheme) if p.backend == "numpy"), None)
-    if backend not in (None, "lanes", "numpy"):
-        raise ValueError(f'`backend` must be "lanes", "numpy" or None, got {backend!r}')
+    if backend not in (None, *_BACKENDS):
+        raise ValueError(f'`backend` must be "lanes", "vector", "numpy" or None, got {backend!r}')
+    formulas = [part for part in (machine.flow, machine.scheme) if part.backend is not None]
+    plain = next(iter(formulas), machine.objective if machine.objective.backend is not None else None)
     if backend == "lanes" and plain is not None:
         raise ValueError(f"{plain!r} is no straight-line formula, so the lanes cannot run it: "
+                         f'use backend="{plain.backend}" or None')
+    if backend == "vector" and formulas:
+        raise ValueError(f"{formulas[0]!r} is no straight-line formula, so compiled vectors cannot run it: "
                          'use backend="numpy" or None')
-    if backend is None:
-        return "lanes" if plain is None and dimension <= MOST_COORDINATES else "numpy"
-    return backend
+    if backend is not None:
+        return backend
+    if formulas:
+        return "numpy"
+    return machine.objective.backend or ("lanes" if dimension <= MOST_COORDINATES else "numpy")
 
 
 def _threads(threads: int | None) -> int:
@@ -276,53 +304,34 @@ def _threads(threads: int | None) -> int:
     return int(threads)
 
 
-# -- results: columns by path, as the lanes name them: ("z", "x", 0), ("t",), ("memory", "phase"), ...
+# -- results
 
-@dataclass(frozen=True)
-class _Table:
-    """Records (..., width), the paths of their columns, and all columns by path: those and others.
-
-    The arrays of a result are views of it where they can be: many starts need no room for copies.
-    """
-
-    records: np.ndarray
-    paths: list[tuple]
-    columns: dict[tuple, np.ndarray]
-
-    def vectors(self, n: int, *prefix: str) -> np.ndarray:
-        """The coordinates of a vector, (..., n)."""
-        names = [(*prefix, i) for i in range(n)]
-        first = self.paths.index(names[0]) if names[0] in self.paths else 0
-        if self.paths[first:first + n] == names:
-            return self.records[..., first:first + n]
-        return np.stack([self.columns[name] for name in names], axis=-1)
-
-    def integers(self, name: str) -> np.ndarray:
-        """A column of whole numbers as such, in its own place."""
-        column = self.columns[name,]
-        whole = column.view(np.int64)
-        whole[...] = column
-        return whole
+_BACKENDS = {"lanes": lanes.run, "vector": vector.run, "numpy": plain.run}
 
 
-def _ensemble(run: Run, ends: _Table, rows: _Table | None, facts: dict, started: str) -> Ensemble:
-    n, machine = run.starts.shape[1], run.machine
+def _ensemble(run: Run, outcome: Outcome, started: str) -> Ensemble:
+    machine, flow, ends, rows = run.machine, run.machine.flow, outcome.ends, outcome.rows
 
-    def state(of: _Table) -> dict:
-        flow = machine.flow
-        return {b: of.vectors(n, "z", b) for b in flow.blocks} | {s: of.columns["z", s] for s in flow.scalars}
-    z, trace = state(ends), None
+    def state(of: dict) -> dict:
+        return {name: of["z", name] for name in (*flow.blocks, *flow.scalars)}
+    z, trace, facts = state(ends), None, dict(outcome.facts)
     if rows is not None:
-        trace = Trace(rows.columns["t",], rows.columns["tried",], rows.integers("n"), rows.integers("trials"),
-                      state(rows), rows.vectors(n, "g"), facts.pop("stride"), machine.objective, machine.flow)
-    counts: dict[str, Any] = {name: ends.integers(name) for name in COUNTS}
+        trace = Trace(rows["t",], rows["tried",], _whole(rows["n",]), _whole(rows["trials",]), state(rows), rows["g",],
+                      facts.pop("stride"), machine.objective, flow)
+    counts: dict[str, Any] = {name: _whole(ends[name,]) for name in COUNTS}
     return Ensemble(
-        x=z["x"], fun=_values(machine.objective, z["x"]), jac=ends.vectors(n, "g"), z=z, t=ends.columns["t",],
-        h=ends.columns["h",], nit=ends.integers("n"), trials=ends.integers("trials"),
-        **counts, status=ends.integers("status"),
-        memory=_nested(ends.columns, "memory"), rises=None if machine.rise is None else ends.integers("rises"),
+        x=z["x"], fun=_values(machine.objective, z["x"]), jac=ends["g",], z=z, t=ends["t",], h=ends["h",],
+        nit=_whole(ends["n",]), trials=_whole(ends["trials",]), **counts, status=_whole(ends["status",]),
+        memory=_nested(ends, "memory"), rises=None if machine.rise is None else _whole(ends["rises",]),
         starts=run.starts, objective=machine.objective, method=run.method, limits=machine.limits, backend=run.backend,
         trace=trace, options=run.options, started=started, finished=_now(), **facts)
+
+
+def _whole(column: np.ndarray) -> np.ndarray:
+    """A column of whole numbers as such, in its own place: many starts need no room for copies."""
+    whole = column.view(np.int64)
+    whole[...] = column
+    return whole
 
 
 def _values(objective: Objective, x: np.ndarray) -> np.ndarray:
@@ -343,214 +352,3 @@ def _nested(columns: dict, key: str) -> dict:
                 branch = branch.setdefault(name, {})
             branch[path[-1]] = column
     return tree
-
-
-# -- the lanes
-
-def _run_lanes(run: Run, journal: str | None) -> tuple[_Table, _Table | None, dict]:
-    began = time.perf_counter()
-    from odeopt.compile import lanes
-    kernel, starts = run.kernel, run.starts
-    compiled = time.perf_counter()
-    rows, stride, threads = None, {}, 1
-    if run.machine.traced:
-        records, stories, every = _record(kernel, starts)
-        rows, stride = _Table(stories, kernel.paths, kernel.columns(stories)), {"stride": every}
-    else:
-        threads = min(run.threads, -(-len(starts)//CHUNK))
-        with _journal(run, journal, kernel.width) as kept:
-            records = _run_threads(kernel, starts, threads, run.progress, kept)
-    columns = kernel.columns(records)
-    for name in COUNTS:
-        column = np.full(len(starts), float(kernel.first_work[name]))
-        per_trial, per_step = kernel.work.counts[name]
-        if ("work", name) in columns:
-            column += columns["work", name]
-        else:
-            column += per_trial*columns["trials",]
-            column += per_step*columns["n",]
-        columns[name,] = column
-    finished = time.perf_counter()
-    facts = {"time": finished - compiled, "compile_time": compiled - began, "threads": threads, "flags": lanes.FLAGS}
-    return _Table(records, kernel.paths, columns), rows, facts | stride
-
-
-def _journal(run: Run, path: str | None, width: int) -> contextlib.AbstractContextManager:
-    if path is None:
-        return contextlib.nullcontext()
-    from odeopt.journal import Journal
-    return Journal(path, run.problem, (len(run.starts), width))
-
-
-def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool, journal: Any = None) -> np.ndarray:
-    """Every start's last record; the status of those that did not end is 0."""
-    records = np.zeros((len(starts), kernel.width))
-    done = np.zeros(len(starts), dtype=bool) if journal is None else journal.restore(records)
-    stop, lock = threading.Event(), threading.Lock()
-    queue, handed, ended = _chunks(done), [int(done.sum())], threading.Semaphore(0)
-
-    def work() -> None:
-        try:
-            lanes, drain, under_way = kernel.lanes(), False, np.empty(0, dtype=np.int64)
-            while not stop.is_set() and not drain:
-                with lock:
-                    first, last = next(queue, (len(starts), len(starts)))
-                    handed[0] += last - first
-                drain = first == len(starts)
-                records[first:last] = kernel.records(starts[first:last])
-                if journal is not None:
-                    under_way = np.append(under_way, np.arange(first, last))
-                while not stop.is_set():
-                    first = lanes.run(records, first, last, drain, ROUNDS)
-                    if journal is not None:
-                        under_way = journal.add(records, under_way)
-                    if first == last and (lanes.empty or not drain):
-                        break
-        finally:
-            ended.release()
-
-    with ThreadPoolExecutor(threads) as pool, _bar(len(starts), progress) as bar:
-        futures = [pool.submit(work) for _ in range(threads)]
-        waiting = threads
-        while waiting:
-            try:
-                waiting -= ended.acquire(timeout=0.1)
-                bar(handed[0])
-                if journal is not None:
-                    journal.tell()
-            except KeyboardInterrupt:
-                stop.set()
-                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=6)
-        for future in futures:
-            future.result()
-    for first, last in queue:                               # interrupted before these were handed out
-        records[first:last] = kernel.records(starts[first:last])
-    return records
-
-
-def _chunks(done: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(first, last) of chunks that hold the starts that are not done, and no others."""
-    edges = np.flatnonzero(np.diff(done, prepend=True, append=True))
-    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        for first in range(begin, end, CHUNK):
-            yield first, min(first + CHUNK, end)
-
-
-class _bar:
-    """A progress bar of starts handed out, or nothing."""
-
-    def __init__(self, total: int, show: bool) -> None:
-        self._bar = None
-        if show:
-            from tqdm import tqdm
-            self._bar = tqdm(total=total, unit=" starts")
-
-    def __enter__(self) -> Callable[[int], None]:
-        return self._to
-
-    def _to(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count - self._bar.n)
-
-    def __exit__(self, *error: Any) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _record(kernel: Any, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Last records (S, width), the records of all rows (S, rows, width), and the trials between two rows.
-
-    Row r holds what the start has become after r*stride trials. Where a block of starts takes more than MOST_NUMBERS
-    numbers the stride doubles; the last record is then a row of its own.
-    """
-    from odeopt.compile.lanes import LANES
-    stories, lasts, stride = [], [], 1
-    for first in range(0, len(starts), LANES):
-        records = kernel.records(starts[first:first + LANES])
-        kept, last, trials, own = [records[:, None]], records, 0, 1
-        for block in kernel.lanes().trace(records, SEGMENT):
-            last = block[:, -1]
-            kept.append(block[:, -(trials + 1) % own::own])
-            trials += block.shape[1]
-            if sum(rows.size for rows in kept) > MOST_NUMBERS:
-                kept, own = [np.concatenate(kept, axis=1)[:, ::2]], 2*own
-        stories.append((np.concatenate(kept, axis=1), own))
-        lasts.append(last)
-        stride = max(stride, own)
-    thinned = [rows[:, ::stride//own] for rows, own in stories]
-    if stride > 1:
-        thinned = [np.concatenate([rows, last[:, None]], axis=1) for rows, last in zip(thinned, lasts, strict=True)]
-    longest = max(rows.shape[1] for rows in thinned)
-    ended = [np.repeat(rows[:, -1:], longest - rows.shape[1], axis=1) for rows in thinned]
-    padded = [np.concatenate(both, axis=1) for both in zip(thinned, ended, strict=True)]
-    return np.concatenate(lasts), np.concatenate(padded), stride
-
-
-# -- plain NumPy
-
-def _run_numpy(run: Run, journal: str | None) -> tuple[_Table, _Table | None, dict]:
-    began = time.perf_counter()
-    machine, starts = run.machine, run.starts
-    with np.errstate(all="ignore"):
-        first = machine.begin(starts[0].copy())
-        paths = list(_row(*first))
-        records, stories = np.zeros((len(starts), len(paths))), []
-        with _journal(run, journal, len(paths)) as kept, _bar(len(starts), run.progress) as bar:
-            done = np.zeros(len(starts), dtype=bool) if kept is None else kept.restore(records)
-            try:
-                for i in np.flatnonzero(~done):
-                    record, counts, story = _run_one(machine, machine.begin(starts[i].copy()) if i else first)
-                    records[i], done[i] = list(_row(record, counts).values()), True
-                    stories.append(story)
-                    if kept is not None:
-                        kept.add(records, np.array([i]))
-                        kept.tell()
-                    bar(int(done.sum()))
-            except KeyboardInterrupt:
-                warnings.warn(_INTERRUPTED, RuntimeWarning, stacklevel=5)
-        for i in np.flatnonzero(~done):
-            record, counts = machine.begin(starts[i].copy())
-            records[i] = list((_row(record, counts) | {("status",): 0.0}).values())
-            stories.append([_flat(record)])
-    facts = {"time": time.perf_counter() - began, "compile_time": 0.0, "threads": 1}
-    ends = _Table(records, paths, {path: records[:, k] for k, path in enumerate(paths)})
-    return (ends, _padded(stories), facts | {"stride": 1}) if machine.traced else (ends, None, facts)
-
-
-def _run_one(machine: Machine, begun: tuple[dict, dict]) -> tuple[dict, dict, list]:
-    record, counts = begun
-    story = [_flat(record)] if machine.traced else []
-    while record["status"] == 0.0:
-        record, work = machine.trial(record)
-        for name, (per_trial, per_step) in work.items():
-            counts[name] += per_trial + per_step
-        if machine.traced:
-            story.append(_flat(record))
-    return record, counts, story
-
-
-def _row(record: dict, counts: dict) -> dict:
-    """A run's row of the table, {path: number}; the status is the first."""
-    return _flat(record) | {(name,): float(count) for name, count in counts.items()}
-
-
-def _padded(stories: list[list[dict]]) -> _Table:
-    """The rows of all traces, those that ended earlier with their last row repeated."""
-    longest, paths = max(map(len, stories)), list(stories[0][0])
-    records = np.array([[list(row.values()) for row in story + [story[-1]]*(longest - len(story))]
-                        for story in stories])
-    return _Table(records, paths, {path: records[..., k] for k, path in enumerate(paths)})
-
-
-def _flat(record: dict, prefix: tuple = ()) -> dict:
-    """A NumPy record as {path: number}."""
-    flat: dict = {}
-    for key, value in record.items():
-        value = value.blocks if isinstance(value, State) else value
-        if isinstance(value, dict):
-            flat |= _flat(value, (*prefix, key))
-        elif np.ndim(value):
-            flat |= {(*prefix, key, i): float(a) for i, a in enumerate(value)}
-        else:
-            flat[(*prefix, key)] = float(value)
-    return flat

@@ -16,6 +16,8 @@ class Status(enum.IntEnum):
     STEP_UNDERFLOW = 5
     STALLED = 6
     DIVERGED = 7
+    TIME_LIMIT = 8
+    NOISE = 9
 
     @property
     def message(self) -> str:
@@ -35,5 +37,7 @@ _MESSAGES = {
                            "the value.",
     Status.STALLED: "A rejected trial changed neither the step nor the controller's memory, so it would repeat for "
                     "ever: this scheme and controller do not go together.",
+    Status.TIME_LIMIT: "time_limit seconds were up.",
+    Status.NOISE: "The gradient is below its own rounding error, without convergence: gtol cannot be reached.",
     Status.DIVERGED: "The state or gradient is no longer finite: reduce the step, or use a Lyapunov controller.",
 }

@@ -54,7 +54,7 @@ class Ode:
         if not self.knows(kind, x):
             counted = counted or kind
             self.evaluations[counted] = self.evaluations[counted] + 1
-            plain = self.objective.backend == "numpy"       # a user's own function raises its own errors
+            plain = self.objective.backend is not None      # a user's own function raises its own errors
             self.know(kind, x, function(x) if plain else read(function, x))
         return self._known[kind, _identity(x)]
 

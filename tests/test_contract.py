@@ -281,7 +281,7 @@ def numpy_record(machine, columns, x):
         if isinstance(value, dict):
             return {k: filled(v, (*path, k)) for k, v in value.items()}
         if np.ndim(value):
-            return np.array([filled(a, (*path, i)) for i, a in enumerate(value)])
+            return np.array(columns.get(path, value))
         return np.float64(columns.get(path, value))
 
     record = filled(machine.begin(np.array(x))[0], ())

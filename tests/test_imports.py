@@ -165,7 +165,7 @@ def test_formulas_know_no_reader():
         if name.split(".")[0] in HEAVY:  # the normal distribution function of arrays
             assert (source, name.split(".")[0], top) == ("odeopt.objectives.network.activations", "scipy", False)
         if layer(name) == "compile":  # landscapes derive their gradients, networks compile, when first asked
-            assert source in {"odeopt.objectives.base", "odeopt.objectives.network.kernel"}, (source, name)
+            assert source in {f"odeopt.objectives.{name}" for name in ("base", "function", "network.kernel")}
             assert not top, (source, name)
 
 
@@ -191,8 +191,8 @@ def test_heavy_libraries_are_imported_when_needed_only():
         "odeopt.compile.driver": {"numba", "llvmlite"},
         "odeopt.compile.strips": {"numba", "llvmlite"},
         "odeopt.compile.symbolic": {"sympy"},
-        "odeopt.labelled": {"pandas", "xarray"},
-        "odeopt.storage": {"xarray"},
+        "odeopt.results.labelled": {"pandas", "xarray"},
+        "odeopt.results.storage": {"xarray"},
     }
     for source, name, top in EDGES:
         library = name.split(".")[0]

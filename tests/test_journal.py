@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import odeopt as oo
-from odeopt import Status, journal
+from odeopt import Status
+from odeopt.backends import lanes as solving
 from odeopt.objectives import Function, PolyThree, PolyTwo
+from odeopt.results import journal
 
-solving = sys.modules[oo.solve_many.__module__]
 
 
 def starts(S):
@@ -55,6 +56,8 @@ def assert_same_bits(one, two):
     arrays, others = one.arrays(), two.arrays()
     assert arrays.keys() == others.keys()
     for name, array in arrays.items():
+        if name == "seconds":
+            continue
         kept, other = (np.where(np.isnan(a), np.nan, a) for a in (array, others[name]))
         assert kept.tobytes() == other.tobytes(), name
     assert (one.then is None) == (two.then is None)
@@ -240,7 +243,7 @@ KILLED = """
     import numpy as np
     import odeopt as oo
 
-    solving = sys.modules[oo.solve_many.__module__]
+    from odeopt.backends import lanes as solving
     solving.CHUNK = 100
     X = np.random.default_rng(0).uniform(-3.0, 3.0, (6000, 2))
     oo.solve_many(oo.objectives.PolyTwo(), oo.methods.gd(1e-3), X, gtol=1e-9, max_steps=40_000, threads=2,
@@ -349,7 +352,7 @@ INTERRUPTED = """
     import signal, sys, threading, time, warnings
     import numpy as np
     import odeopt as oo
-    from odeopt import journal
+    from odeopt.results import journal
 
     def send():
         time.sleep(float(sys.argv[2]))

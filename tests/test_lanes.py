@@ -13,12 +13,12 @@ import pytest
 
 import odeopt as oo
 from odeopt import Status
+from odeopt.backends import lanes as solving
 from odeopt.compile import lanes
 from odeopt.controllers import Constant
 from odeopt.flows import GradientFlow
 from odeopt.schemes import Scheme, Step
 
-solving = sys.modules[oo.solve_many.__module__]
 EPS = np.finfo(float).eps
 
 

@@ -15,9 +15,10 @@ import pytest
 import xarray as xr
 
 import odeopt as oo
-from odeopt import Status, storage
-from odeopt.description import StandIn, describe, fingerprint, rebuilt
-from odeopt.environment import environment
+from odeopt import Status
+from odeopt.results import storage
+from odeopt.results.description import StandIn, describe, fingerprint, rebuilt
+from odeopt.results.environment import environment
 from odeopt.methods import Method
 from odeopt.objectives import Function, Objective, PolyThree, PolyTwo
 from odeopt.solver import prepare
@@ -254,7 +255,7 @@ def test_fingerprints_follow_code_closures_and_fields_and_are_the_same_in_every_
     assert len(set(prints)) == len(prints)
     assert fingerprint(Function(made(1.0))) == prints[1]
     code = (
-        "import odeopt as oo; from odeopt.description import fingerprint as p; from odeopt.solver import prepare; "
+        "import odeopt as oo; from odeopt.results.description import fingerprint as p; from odeopt.solver import prepare; "
         "m = prepare(oo.objectives.PolyTwo(), oo.methods.lcd_gd(), [[1., 2.]], gtol=1e-6, max_steps=9).machine; "
         "print(p(m), p(lambda x: x + 1))"
     )
@@ -447,7 +448,7 @@ HOSTILE = {
     "environment": lambda f: rewritten(f, environment={"CPU": 1}),
     "state": lambda f: rewritten(f, state=["x", "v"]),
     "another dimension": lambda f: rewritten(f, objective=describe(oo.objectives.Rosenbrock(dimension=3))),
-    "status": lambda f: replaced(f, "status", np.full(99, 8)),
+    "status": lambda f: replaced(f, "status", np.full(99, 99)),
     "negative counts": lambda f: replaced(f, "nit", np.full(99, -1)),
     "kind of numbers": lambda f: replaced(f, "nit", np.full(99, 1.0)),
     "shape": lambda f: replaced(f, "fun", np.zeros(98)),

@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 
 from odeopt.compile import vector_math
-from odeopt.compile.vector_math import vexp, vlog, vsigmoid, vtanh
+from odeopt.compile.vector_math import (
+    vcos,
+    vexp,
+    vlog,
+    vlog1p,
+    vnormal_cdf,
+    vsigmoid,
+    vsin,
+    vsoftplus,
+    vtanh,
+    vtanh32,
+)
 
 INF = math.inf
 LN2 = math.log(2.0)
@@ -30,7 +41,8 @@ def lane_kernel(function, fastmath=("arcp", "contract", "nsz")):
     return kernel
 
 
-KERNELS = {f: lane_kernel(f) for f in (vexp, vlog, vtanh, vsigmoid)}
+FUNCTIONS = (vexp, vlog, vlog1p, vtanh, vsigmoid, vsoftplus, vsin, vcos, vnormal_cdf)
+KERNELS = {f: lane_kernel(f) for f in FUNCTIONS}
 
 
 def lanes(function, x):
@@ -104,8 +116,63 @@ def sigmoid_points(rng, n):
     )
 
 
+def log1p_points(rng, n):
+    return np.concatenate(
+        [
+            rng.uniform(-0.5, 1.0, n),
+            signed_powers(rng, -300, -1, n),
+            10.0 ** rng.uniform(0, 308, n),
+            [5e-324, -0.5, np.finfo(float).max],
+        ]
+    )
+
+
+def softplus_points(rng, n):
+    return np.concatenate(
+        [
+            rng.uniform(-40.0, 40.0, n),
+            rng.uniform(-745.1, 0.0, n),
+            rng.uniform(-2.0, 2.0, n),
+            signed_powers(rng, -20, 2.8, n),
+            [-745.1332191019411, 1e308],
+        ]
+    )
+
+
+def angle_points(rng, n):
+    return np.concatenate(
+        [
+            rng.uniform(-10.0, 10.0, n),
+            rng.uniform(-1e6, 1e6, n),
+            signed_powers(rng, -300, 0, n),
+            rng.integers(-600_000, 600_000, n) * (math.pi / 2),  # next to zeros of sine and cosine
+            (rng.integers(-600_000, 600_000, n) + 0.5) * (math.pi / 2),  # ends of the reduced range
+        ]
+    )
+
+
+def normal_points(rng, n):
+    return np.concatenate(
+        [
+            rng.uniform(-8.0, 8.0, n),
+            rng.uniform(-37.5, 0.0, n),
+            rng.uniform(-38.5, -37.5, n),  # subnormal results
+            rng.uniform(-1.0, 1.0, n),
+            signed_powers(rng, -20, 1, n),
+        ]
+    )
+
+
 def mp_sigmoid(x):
     return 1 / (1 + mpmath.exp(-x))
+
+
+def mp_softplus(x):
+    return mpmath.log1p(mpmath.exp(x))
+
+
+def mp_normal_cdf(x):
+    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
 
 
 CASES = [
@@ -113,6 +180,11 @@ CASES = [
     pytest.param(vlog, mpmath.log, log_points, 0.9, id="log"),
     pytest.param(vtanh, mpmath.tanh, tanh_points, 1.5, id="tanh"),
     pytest.param(vsigmoid, mp_sigmoid, sigmoid_points, 1.6, id="sigmoid"),
+    pytest.param(vlog1p, mpmath.log1p, log1p_points, 1.3, id="log1p"),
+    pytest.param(vsoftplus, mp_softplus, softplus_points, 2, id="softplus"),
+    pytest.param(vsin, mpmath.sin, angle_points, 2, id="sin"),
+    pytest.param(vcos, mpmath.cos, angle_points, 2, id="cos"),
+    pytest.param(vnormal_cdf, mp_normal_cdf, normal_points, 6, id="normal_cdf"),
 ]
 
 
@@ -175,11 +247,40 @@ def test_reassociation_in_the_caller_does_no_harm(function, exact, points, bound
             [0.0, -0.0, 50.0, 1e308, INF, -746.5, -1e308, -INF, math.nan],
             [0.5, 0.5, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, math.nan],
         ),
+        (vlog1p, [0.0, -0.0, INF, math.nan], [0.0, 0.0, INF, math.nan]),
+        (vsoftplus, [0.0, 800.0, INF, -800.0, -INF, math.nan], [math.log(2.0), 800.0, INF, 0.0, 0.0, math.nan]),
+        (vsin, [0.0, -0.0, 1e16, INF, -INF, math.nan], [0.0, 0.0, math.nan, math.nan, math.nan, math.nan]),
+        (vcos, [0.0, -0.0, 1e16, INF, -INF, math.nan], [1.0, 1.0, math.nan, math.nan, math.nan, math.nan]),
+        (vnormal_cdf, [0.0, -0.0, 9.0, INF, -39.0, -INF, math.nan], [0.5, 0.5, 1.0, 1.0, 0.0, 0.0, math.nan]),
     ],
 )
 def test_special_values(function, x, expected):
     np.testing.assert_array_equal(lanes(function, x), expected)
     np.testing.assert_array_equal([function(xi) for xi in x], expected)
+
+
+def test_large_angles_are_known_to_their_own_spacing():
+    x = 10.0 ** np.random.default_rng(6).uniform(6, 15, 1000)
+    with mpmath.workprec(200):
+        for function, exact in ((vsin, mpmath.sin), (vcos, mpmath.cos)):
+            expected = np.array([float(exact(mpmath.mpf(xi))) for xi in x.tolist()])
+            assert np.all(np.abs(lanes(function, x) - expected) <= np.spacing(x) + 2e-16)
+
+
+def test_tanh_in_single_precision():
+    assert "to 1.5 ulp" in vtanh32.py_func.__doc__
+    x = tanh_points(np.random.default_rng(7), 10_000)
+    x = x[(np.abs(x) > 1e-37) & (np.abs(x) < 1e38)].astype(np.float32)  # the normal numbers
+    y, exact = np.empty_like(x), np.tanh(x.astype(float))
+    kernel = lane_kernel(vtanh32)
+    kernel(x, y)
+    assert np.max(np.abs(y - exact) / np.spacing(np.abs(exact).astype(np.float32))) <= 1.5
+    special = np.array([0.0, 50.0, INF, -INF, math.nan], np.float32)
+    kernel(special, y[:5])
+    np.testing.assert_array_equal(y[:5], [0.0, 1.0, 1.0, -1.0, math.nan])
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        (asm,) = kernel.inspect_asm().values()
+        assert len(re.findall(r"^\s+v?(?:mul|add|sub|f[n]?m(?:add|sub)\d*)ps\s", asm, re.MULTILINE)) > 10
 
 
 def test_tanh_is_odd():
@@ -193,7 +294,7 @@ def packed_and_libm(kernel):
     packed = re.findall(
         r"^\s+v?(?:mul|add|sub|f[n]?m(?:add|sub)\d*)pd\s", asm, re.MULTILINE
     )
-    libm = re.findall(r"\$?\b(exp|expm1|log|log1p|tanh|ldexp|round|rint)\b", asm)
+    libm = re.findall(r"\$?\b(exp|expm1|log|log1p|tanh|sin|cos|erfc?|ldexp|round|rint)\b", asm)
     return len(packed), libm
 
 

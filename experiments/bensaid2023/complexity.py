@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from experiments import gallery
 from odeopt import methods, objectives, plot, solve_many, studies
 from odeopt.controllers import Controller
-from odeopt.solution import Trace
+from odeopt.results.solution import Trace
 
 SETTINGS = {"LC (2, 1e4)": methods.lc_gd(), "LC (2, 2)": methods.lc_gd(grow=2.0),
             "LCD (30, 1e4, 3)": methods.lcd_gd(), "LCD (30, 1e3, 2)": methods.lcd_gd(grow=1e3, bisections=2)}

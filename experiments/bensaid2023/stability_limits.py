@@ -12,7 +12,7 @@ from odeopt import methods, objectives, plot, schemes, solve
 from odeopt.controllers import Constant
 from odeopt.flows import GradientFlow
 from odeopt.methods import Method
-from odeopt.solution import Solution
+from odeopt.results.solution import Solution
 
 BETA = 0.9
 

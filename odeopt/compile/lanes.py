@@ -130,12 +130,25 @@ class LaneKernel:
         return records
 
     def columns(self, records: np.ndarray) -> dict[tuple, np.ndarray]:
-        """Columns of records (..., width) by path; what is uniform is filled in."""
+        """Columns of records (..., width) by path, vectors as one array each; what is uniform is filled in."""
         columns = {path: records[..., k] for k, path in enumerate(self.paths)}
         for path, slot in self._uniform.items():
             value = slot.initial if slot.parameter is None else self._values[slot.parameter]
             columns[path] = np.full(records.shape[:-1], float(value))
+        vectors: dict[tuple, list] = {}
+        for path in columns:
+            if isinstance(path[-1], int):
+                vectors.setdefault(path[:-1], []).append(path)
+        for vector, names in vectors.items():
+            first, coordinates = self._place(names), [columns.pop(name) for name in sorted(names)]
+            columns[vector] = (np.stack(coordinates, axis=-1) if first is None else
+                               records[..., first:first + len(names)])
         return columns
+
+    def _place(self, names: list[tuple]) -> int | None:
+        """Where the coordinates of a vector stand side by side in the records: it needs no copy."""
+        first = self.paths.index(names[0]) if names[0] in self.paths else 0
+        return first if self.paths[first:first + len(names)] == names else None
 
     def lanes(self) -> Lanes:
         """The lanes of one thread."""

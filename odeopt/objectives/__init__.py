@@ -13,17 +13,12 @@ from odeopt.objectives.landscapes import (
     StyblinskiTang,
     VValley,
 )
-from odeopt.objectives.least_squares import (
-    BealeSquares,
-    ExponentialFit,
-    LeastSquares,
-    PowellSingular,
-    RosenbrockSquares,
-)
+from odeopt.objectives.least_squares import ExponentialFit, LeastSquares, PowellSingular
+from odeopt.objectives.network import Network
 from odeopt.objectives.neurons import Cloche, Neuron, PolyEight, PolyFive, PolyFour, PolyThree, PolyTwo, RatTwo
 from odeopt.objectives.sums import Component, Example
 
-__all__ = ["Beale", "BealeSquares", "Cloche", "Component", "CriticalPoint", "Example", "ExponentialFit", "Function",
-           "Himmelblau", "Landscape", "LeastSquares", "LogSumExp", "Neuron", "Objective", "PolyEight", "PolyFive",
+__all__ = ["Beale", "Cloche", "Component", "CriticalPoint", "Example", "ExponentialFit", "Function", "Himmelblau",
+           "Landscape", "LeastSquares", "LogSumExp", "Network", "Neuron", "Objective", "PolyEight", "PolyFive",
            "PolyFour", "PolyThree", "PolyTwo", "PowellSingular", "PowerFour", "Quadratic", "QuarticSaddle", "RatTwo",
-           "Rosenbrock", "RosenbrockSquares", "StyblinskiTang", "VValley"]
+           "Rosenbrock", "StyblinskiTang", "VValley"]

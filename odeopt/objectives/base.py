@@ -27,7 +27,8 @@ class Objective:
     scale : float or None
         None stands for 1/(2P): f is half the mean of the squares.
     backend : str or None
-        "numpy" if the functions are no formulas (plain Python).
+        What runs it unless asked otherwise, if its functions are no formulas: "numpy", or "vector" where it has an
+        `evaluator`.
     """
 
     dimension: Any = None
@@ -56,6 +57,16 @@ class Objective:
         if isinstance(rows, np.ndarray):
             return rows @ v
         return v.like([row @ v for row in rows])
+
+    def evaluator(self, n: int) -> Any:
+        """The function of n coordinates for compiled loops (`odeopt.compile.evaluator.Evaluator`)."""
+        raise FormulaError(f"{type(self).__name__} has no function that compiled vectors could call: use another "
+                           "backend, or define evaluator(self, n)")
+
+    def gradient_noise(self, x: Any) -> float:
+        """A bound for the norm of the gradient's rounding error at x."""
+        raise FormulaError(f"{type(self).__name__} does not know the rounding error of its gradient: "
+                           "leave `stop_at_noise` out, or define gradient_noise(self, x)")
 
     def r(self, x: Any) -> Any:
         """The residuals at x, a vector (P,)."""

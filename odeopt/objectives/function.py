@@ -93,5 +93,14 @@ class Function(Objective):
                 g[i] = (self._value(x + e) - self._value(x))/((x + e)[i] - x[i])
         return g
 
+    def evaluator(self, n: int) -> Any:
+        from odeopt.compile.evaluator import GRADIENT, VALUE, called_back
+
+        def evaluate(what: int, x: np.ndarray, g: np.ndarray) -> float:
+            if what != VALUE:
+                g[:] = self.gradient(x)
+            return self._value(x) if what != GRADIENT else np.nan
+        return called_back(evaluate, n)
+
     def hessian(self, x: Any) -> Any:
         return super().hessian(x) if self.hess is None else np.asarray(self.hess(np.array(x), *self.args), dtype=float)

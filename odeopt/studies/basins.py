@@ -10,7 +10,7 @@ import numpy as np
 
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
-from odeopt.solution import Ensemble
+from odeopt.results.solution import Ensemble
 from odeopt.solver import prepare
 from odeopt.status import Status
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from odeopt.rerun import Rerun
+    from odeopt.results.rerun import Rerun
 
 ELSEWHERE, NOT_CONVERGED, DIVERGED = -1, -2, -3
 LARGE_GRADIENT = 1000.0         # a run that ends with a larger one has diverged (never tested during a run: most starts
@@ -75,7 +75,7 @@ class Basins:
 
     def to_xarray(self) -> xr.Dataset:
         """Labels, steps and evaluations on the grid, whose coordinates are the cell centres."""
-        from odeopt.labelled import grid
+        from odeopt.results.labelled import grid
         return grid(self)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -84,7 +84,7 @@ class Basins:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write all to a NetCDF-4 file, formulas, options, versions and machine included; see `odeopt.load`."""
-        from odeopt.storage import save
+        from odeopt.results.storage import save
         save(self, path)
 
     def rerun(self, threads: int | None = None, progress: bool = False) -> Rerun:
@@ -182,5 +182,5 @@ def basins(objective: Objective, method: Method, box: Any = None, shape: tuple[i
         return Basins(label(ensemble, points, radius).reshape(shape), points, box, shape, radius, ensemble)
     if out is None:
         return labelled(run.ends())
-    from odeopt.storage import kept
+    from odeopt.results.storage import kept
     return kept(out, run, labelled)

@@ -110,7 +110,7 @@ def _asymptotic(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _kink(flow: Flow, objective: Objective, x0: np.ndarray) -> str:
     """What in the field or the parts is not smooth, in the formulas' words; nothing where the field is plain Python."""
-    if flow.backend == "numpy" or objective.backend == "numpy":
+    if flow.backend is not None or objective.backend is not None:
         return ""
     graph = Graph()
     z0 = _start(flow, x0)[1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odeopt.environment import environment
+from odeopt.results.environment import environment
 from odeopt.language import FormulaError, State
 from odeopt.status import Status
 from odeopt.trial import Ode
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from odeopt.rerun import Rerun
+    from odeopt.results.rerun import Rerun
 
 BLOCK = 1 << 13                 # starts that NumPy evaluates at a time, so that intermediate results take little room
 
@@ -107,12 +107,12 @@ class Trace:
 
     def to_xarray(self) -> xr.Dataset:
         """Labelled arrays with the dimensions (start,) row and coordinate; f and V, if the flow has one, among them."""
-        from odeopt.labelled import rows
+        from odeopt.results.labelled import rows
         return rows(self)
 
     def to_pandas(self) -> pd.DataFrame:
         """A table of one line a row; in an ensemble's the index is (start, row)."""
-        from odeopt.labelled import table
+        from odeopt.results.labelled import table
         return table(self.to_xarray())
 
     def __repr__(self) -> str:
@@ -135,7 +135,7 @@ def energy(objective: Any, flow: Any, t: np.ndarray, z: dict[str, np.ndarray],
     from odeopt.compile.tracer import Graph, Vector
     t = np.asarray(t, dtype=float)
     with np.errstate(all="ignore"):
-        if objective.backend == "numpy" or flow.backend == "numpy":
+        if objective.backend is not None or flow.backend is not None:
             V = np.empty(t.shape)
             for i in np.ndindex(t.shape):
                 state, ode = State({k: v[i] for k, v in z.items()}), Ode(flow, objective)
@@ -179,9 +179,11 @@ class Ensemble:
         Accepted steps on which V rose by more than `count_rises` |V|.
     trace : Trace or None
     backend : str
-        What ran: "lanes" or "numpy".
+        What ran: "lanes", "vector" or "numpy".
     time, compile_time : float
         Seconds.
+    seconds : array (S,) or None
+        Of each start, where starts do not run side by side as in the lanes.
     then : Ensemble or None
         The runs that the method's `then` went on with. They are entered in the arrays: x, fun, jac, h and status are
         theirs, times and counts are sums; `memory`, `trace` and the blocks of `z` but x stay those of the first method.
@@ -218,6 +220,7 @@ class Ensemble:
     compile_time: float
     threads: int = 1
     flags: tuple[str, ...] = ()
+    seconds: np.ndarray | None = None
     trace: Trace | None = None
     then: Ensemble | None = None
     gone_on: np.ndarray | None = None
@@ -260,7 +263,7 @@ class Ensemble:
     def arrays(self) -> dict[str, np.ndarray]:
         """What the runs ended with, by name; the state's blocks but x as "z.v", the memory as "memory.phase"."""
         names = ("starts", "x", "fun", "jac", "t", "h", "nit", "trials", "nfev", "njev", "nhev", "status", "rises",
-                 "gone_on")
+                 "seconds", "gone_on")
         named = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         named |= {f"z.{name}": block for name, block in self.z.items() if name != "x"}
         return named | dict(_leaves(self.memory, "memory"))
@@ -280,22 +283,22 @@ class Ensemble:
 
     def to_xarray(self) -> xr.Dataset:
         """Labelled arrays with the dimensions start and coordinate; of a recorded trace see `trace.to_xarray`."""
-        from odeopt.labelled import ends
+        from odeopt.results.labelled import ends
         return ends(self)
 
     def to_pandas(self) -> pd.DataFrame:
         """A table of one line a start."""
-        from odeopt.labelled import table
+        from odeopt.results.labelled import table
         return table(self.to_xarray())
 
     def save(self, path: str | os.PathLike) -> None:
         """Write all to a NetCDF-4 file, formulas, options, versions and machine included; see `odeopt.load`."""
-        from odeopt.storage import save
+        from odeopt.results.storage import save
         save(self, path)
 
     def rerun(self, threads: int | None = None, progress: bool = False) -> Rerun:
         """Run again, with the same options, and compare to the last bit."""
-        from odeopt.rerun import rerun
+        from odeopt.results.rerun import rerun
         return rerun(self, threads, progress)
 
     @property
@@ -399,7 +402,7 @@ class Solution:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write this run to a NetCDF-4 file, formulas, options, versions and machine included; see `odeopt.load`."""
-        from odeopt.storage import save
+        from odeopt.results.storage import save
         save(self, path)
 
     def rerun(self, threads: int | None = None, progress: bool = False) -> Rerun:

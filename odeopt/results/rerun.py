@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from odeopt.environment import changed
-from odeopt.solution import Ensemble
+from odeopt.results.environment import changed
+from odeopt.results.solution import Ensemble
 from odeopt.solver import prepare
 
 
@@ -69,11 +69,11 @@ def rerun(ensemble: Ensemble, threads: int | None, progress: bool) -> Rerun:
 
 
 def _all(ensemble: Ensemble, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """Every array, those of the trace and of the second method included."""
+    """Every array but the times, those of the trace and of the second method included."""
     parts: list[tuple[str, Any]] = [("", ensemble), ("trace.", ensemble.trace)]
     for name, part in parts:
         if part is not None:
-            yield from ((prefix + name + key, array) for key, array in part.arrays().items())
+            yield from ((prefix + name + key, array) for key, array in part.arrays().items() if key != "seconds")
     if ensemble.then is not None:
         yield from _all(ensemble.then, prefix + "then.")
 

@@ -22,11 +22,11 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from odeopt import labelled
-from odeopt.description import describe, rebuilt
+from odeopt.results import labelled
+from odeopt.results.description import describe, rebuilt
 from odeopt.methods import Method
 from odeopt.objectives import Objective
-from odeopt.solution import Ensemble, Solution, Trace
+from odeopt.results.solution import Ensemble, Solution, Trace
 from odeopt.solver import Run
 from odeopt.status import Status
 from odeopt.studies.basins import Basins, check_box
@@ -44,7 +44,7 @@ _WHOLE = ("nit", "trials", "nfev", "njev", "nhev", "status", "rises")
 _OPTIONS: dict[str, tuple[type, ...]] = {
     "gtol": (float, int), "max_steps": (int, float), "max_trials": (int, float, type(None)),
     "t_end": (float, int, type(None)), "count_rises": (float, int, type(None)), "trace": (bool,),
-    "backend": (str, type(None))}
+    "backend": (str, type(None)), "time_limit": (float, int, type(None)), "stop_at_noise": (bool,)}
 
 _Group: TypeAlias = tuple[dict[str, np.ndarray], dict]      # arrays, and the JSON of `run`
 
@@ -278,15 +278,16 @@ def _ensemble(groups: dict[str, _Group], prefix: str, objective: Any, method: Me
     z = _state(arrays, about, method.flow)
     memory = {name: arrays.pop(name) for name in list(arrays) if name.startswith("memory.")}
     expected: dict[str, Any] = dict.fromkeys(("starts", "x", "jac"), (float, (S, n)))
-    expected |= dict.fromkeys(("fun", "t", "h", "V", *memory), (float, (S,)))
+    expected |= dict.fromkeys(("fun", "t", "h", "V", "seconds"), (float, (S,)))
+    expected |= {name: (float, (S, n) if array.ndim == 2 else (S,)) for name, array in memory.items()}
     expected |= dict.fromkeys(_WHOLE, (np.int64, (S,))) | {"gone_on": (bool, (S,))}
     expected |= {f"z.{name}": (float, (S, n) if name in method.flow.blocks else (S,)) for name in z}
     _check_arrays(arrays | memory | {f"z.{name}": block for name, block in z.items()}, expected,
-                  optional=("V", "rises", "gone_on"))
+                  optional=("V", "rises", "seconds", "gone_on"))
     _demand(all(bool((arrays[name] >= 0).all()) for name in _WHOLE if name in arrays), "a count is negative")
     _demand(bool((arrays["status"] <= max(Status)).all()), "a status is unknown")
     V = arrays.pop("V", None)
-    columns: dict[str, Any] = {"rises": None} | arrays
+    columns: dict[str, Any] = {"rises": None, "seconds": None} | arrays
     ensemble = Ensemble(**columns, z=z, memory=_tree(memory), objective=objective, method=method, path=path,
                         **_facts(about))
     vars(ensemble)["V"] = V

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from odeopt.environment import BITS, changed, environment
+from odeopt.results.environment import BITS, changed, environment
 
 _FORMAT = "odeopt journal 1"
 _HEAD = struct.Struct("<Q16s")          # runs, checksum

@@ -1,0 +1,1 @@
+"""What runs a machine from many starts: compiled lanes, compiled vectors, or plain NumPy."""

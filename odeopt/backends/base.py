@@ -1,0 +1,126 @@
+"""What the backends share: tables of records, thinned traces, the journal, the progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from odeopt.language import State
+
+MOST_NUMBERS = 1 << 24          # numbers in a trace (of a block of starts, in the lanes) before it is thinned, 128 MiB
+INTERRUPTED = "interrupted: runs that had not ended have the status INTERRUPTED"
+
+
+@dataclass
+class Outcome:
+    """What a backend gives.
+
+    Attributes
+    ----------
+    ends : dict
+        Columns of the runs' last records by path, ("t",), ("z", "x"), ("memory", "phase"), ...: arrays (S,) of
+        numbers and (S, n) of vectors, with the evaluations ("nfev",), ...
+    rows : dict or None
+        The same of traces, (S, rows) and (S, rows, n).
+    facts : dict
+        Seconds, threads, flags, and the `stride` of traces.
+    """
+
+    ends: dict[tuple, np.ndarray]
+    rows: dict[tuple, np.ndarray] | None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def named(record: Mapping, prefix: tuple = ()) -> Iterator[tuple[tuple, Any]]:
+    """(path, number or vector) of everything in a record as NumPy read it."""
+    for key, value in record.items():
+        value = value.blocks if isinstance(value, State) else value
+        if isinstance(value, Mapping):
+            yield from named(value, (*prefix, key))
+        else:
+            yield (*prefix, key), value
+
+
+def flat(values: Iterable) -> np.ndarray:
+    """Numbers and vectors one after the other."""
+    return np.concatenate([np.atleast_1d(np.asarray(value, dtype=float)) for value in values])
+
+
+def columns(records: np.ndarray, shape: Sequence[tuple[tuple, int | None]]) -> dict[tuple, np.ndarray]:
+    """Views of flat records (..., width) by path; `shape` gives the lengths of vectors, None for numbers."""
+    views, k = {}, 0
+    for path, n in shape:
+        views[path] = records[..., k] if n is None else records[..., k:k + n]
+        k += 1 if n is None else n
+    return views
+
+
+class Story:
+    """The records (width,) of one run after every `stride` trials; the stride doubles where they grow too many."""
+
+    def __init__(self, first: np.ndarray) -> None:
+        self._rows, self.stride, self._trials = [first], 1, 0
+
+    def add(self, record: np.ndarray) -> None:
+        """The record after one more trial."""
+        self._trials += 1
+        if self._trials % self.stride == 0:
+            self._rows.append(record)
+        if len(self._rows)*len(record) > MOST_NUMBERS:
+            self._rows, self.stride = self._rows[::2], 2*self.stride
+
+    def rows(self) -> np.ndarray:
+        """(1, rows, width)."""
+        return np.array(self._rows)[None]
+
+
+def told(stories: Sequence[tuple[np.ndarray, int]], lasts: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Rows of all traces (S, rows, width), and the trials between two rows.
+
+    Parameters
+    ----------
+    stories : list of (rows (s, rows, width), stride)
+        Of one or more runs each. Runs that ended earlier repeat their last row.
+    lasts : list of arrays (s, width)
+        Last records, which are rows of their own where a story was thinned.
+    """
+    stride = max(own for _, own in stories)
+    thinned = [rows[:, ::stride//own] for rows, own in stories]
+    if stride > 1:
+        thinned = [np.concatenate([rows, last[:, None]], axis=1) for rows, last in zip(thinned, lasts, strict=True)]
+    longest = max(rows.shape[1] for rows in thinned)
+    ended = [np.repeat(rows[:, -1:], longest - rows.shape[1], axis=1) for rows in thinned]
+    return np.concatenate([np.concatenate(both, axis=1) for both in zip(thinned, ended, strict=True)]), stride
+
+
+def journal(run: Any, path: str | None, width: int) -> contextlib.AbstractContextManager:
+    """The journal of a run's table (S, width), or nothing."""
+    if path is None:
+        return contextlib.nullcontext()
+    from odeopt.results.journal import Journal
+    return Journal(path, run.problem, (len(run.starts), width))
+
+
+class bar:
+    """A progress bar of starts handed out, or nothing."""
+
+    def __init__(self, total: int, show: bool) -> None:
+        self._bar = None
+        if show:
+            from tqdm import tqdm
+            self._bar = tqdm(total=total, unit=" starts")
+
+    def __enter__(self) -> Callable[[int], None]:
+        return self._to
+
+    def _to(self, count: int) -> None:
+        if self._bar is not None:
+            self._bar.update(count - self._bar.n)
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()

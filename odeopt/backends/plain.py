@@ -1,0 +1,72 @@
+"""Runs in plain NumPy: any formulas, one start after the other."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, flat, journal, named, told
+from odeopt.status import Status
+from odeopt.trial import Machine
+
+
+def run(run: Any, path: str | None) -> Outcome:
+    """Run to the ends, with a journal at `path`."""
+    began = time.perf_counter()
+    machine, starts = run.machine, run.starts
+    with np.errstate(all="ignore"):
+        first = machine.begin(starts[0].copy())
+        shape = [(name, len(value) if np.ndim(value) else None) for name, value in named(_all(*first))]
+        width = sum(n or 1 for _, n in shape)
+        records, stories, seconds = np.zeros((len(starts), width)), [], np.zeros(len(starts))
+        with journal(run, path, width) as kept, bar(len(starts), run.progress) as show:
+            done = np.zeros(len(starts), dtype=bool) if kept is None else kept.restore(records)
+            try:
+                for i in np.flatnonzero(~done):
+                    at = time.perf_counter()
+                    begun = machine.begin(starts[i].copy()) if i else first
+                    records[i], story = _run_one(machine, *begun, run.time_limit)
+                    done[i], seconds[i] = True, time.perf_counter() - at
+                    stories.append(story)
+                    if kept is not None:
+                        kept.add(records, np.array([i]))
+                        kept.tell()
+                    show(int(done.sum()))
+            except KeyboardInterrupt:
+                warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=5)
+        for i in np.flatnonzero(~done):
+            records[i] = _row(*machine.begin(starts[i].copy()))
+            stories.append(Story(records[i].copy()))
+            records[i, 0] = Status.INTERRUPTED
+    facts: dict[str, Any] = {"time": time.perf_counter() - began, "compile_time": 0.0, "threads": 1, "seconds": seconds}
+    rows = None
+    if machine.traced:
+        table, facts["stride"] = told([(story.rows(), story.stride) for story in stories], records[:, None])
+        rows = columns(table, shape)
+    return Outcome(columns(records, shape), rows, facts)
+
+
+def _run_one(machine: Machine, record: dict, counts: dict, time_limit: float) -> tuple[np.ndarray, Story]:
+    """The last record of a run, and what was recorded of it."""
+    story, until = Story(_row(record, counts)), time.perf_counter() + time_limit
+    while record["status"] == 0.0:
+        record, work = machine.trial(record)
+        for name, (per_trial, per_step) in work.items():
+            counts[name] += per_trial + per_step
+        if machine.traced:
+            story.add(_row(record, counts))
+        if record["status"] == 0.0 and time.perf_counter() > until:
+            record = {**record, "status": float(Status.TIME_LIMIT)}
+    return _row(record, counts), story
+
+
+def _all(record: dict, counts: dict) -> dict:
+    """A record, whose first number is the status, and the evaluations so far."""
+    return record | {name: float(count) for name, count in counts.items()}
+
+
+def _row(record: dict, counts: dict) -> np.ndarray:
+    return flat(value for _, value in named(_all(record, counts)))

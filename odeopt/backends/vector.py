@@ -1,0 +1,143 @@
+"""Runs of compiled vectors: one start after the other on each thread, the objective called by address."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, journal, told
+from odeopt.status import Status
+from odeopt.trial import COUNTS
+
+CHECK = 1024                    # trials between two looks at rounding noise
+LOOK = 0.05                     # seconds between two looks at Ctrl-C and the time limit
+
+
+def run(run: Any, path: str | None) -> Outcome:
+    """Run to the ends, with a journal at `path`."""
+    began = time.perf_counter()
+    from odeopt.compile.lanes import FLAGS
+    kernel, evaluator, n = run.kernel, run.machine.objective.evaluator(run.starts.shape[1]), run.starts.shape[1]
+    compiled = time.perf_counter()
+    shape = [(name, n if varying else None) for name, varying in zip(kernel.paths, kernel.varying, strict=True)]
+    pool = _Pool(run, kernel, evaluator, sum(size or 1 for _, size in shape))
+    with journal(run, path, pool.records.shape[1]) as kept:
+        threads = pool.go(kept)
+    evaluator.check()
+    ends = columns(pool.records, shape)
+    for name in COUNTS:
+        per_trial, per_step = kernel.work.counts[name]
+        counted = ends["work", name] if ("work", name) in ends else per_trial*ends["trials",] + per_step*ends["n",]
+        ends[name,] = pool.first_work[name] + counted
+    rows, finished = None, time.perf_counter()
+    facts: dict[str, Any] = {"time": finished - compiled, "compile_time": compiled - began, "threads": threads,
+                             "flags": FLAGS, "seconds": pool.seconds}
+    if run.machine.traced:
+        table, facts["stride"] = told([(story.rows(), story.stride) for story in pool.stories],
+                                      pool.records[:, None])
+        rows = columns(table, shape)
+    return Outcome(ends, rows, facts)
+
+
+class _Pool:
+    """Threads that take start after start."""
+
+    def __init__(self, run: Any, kernel: Any, evaluator: Any, width: int) -> None:
+        self._run, self._kernel, self._evaluator = run, kernel, evaluator
+        S = len(run.starts)
+        self.records, self.seconds, self.stories = np.zeros((S, width)), np.zeros(S), [None]*S
+        self.first_work: dict[str, int] = {}
+        self._stop, self._lock, self._ended = threading.Event(), threading.Lock(), threading.Semaphore(0)
+        self._begun = 0
+
+    def go(self, kept: Any) -> int:
+        """Run all starts that the journal does not hold; returns the number of threads."""
+        done = np.zeros(len(self.records), dtype=bool) if kept is None else kept.restore(self.records)
+        queue = iter(np.flatnonzero(~done).tolist())
+        threads = max(1, min(self._run.threads, int((~done).sum())))
+        self._begun = int(done.sum())
+        with ThreadPoolExecutor(threads) as pool, bar(len(done), self._run.progress) as show:
+            futures = [pool.submit(self._work, queue, kept) for _ in range(threads)]
+            waiting = threads
+            while waiting:
+                try:
+                    waiting -= self._ended.acquire(timeout=0.1)
+                    show(self._begun)
+                    if kept is not None:
+                        kept.tell()
+                except KeyboardInterrupt:
+                    self._stop.set()
+                    warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=6)
+            for future in futures:
+                future.result()
+        room = self._room()
+        for i in queue:                                     # interrupted before these were begun
+            self._begin(room, i)
+            self._end(room, i, Status.INTERRUPTED)
+        if not self.first_work:                             # all are in the journal
+            self._begin(room, 0)
+        return threads
+
+    def _room(self) -> Any:
+        from odeopt.compile.vector import Run
+        return Run(self._kernel, self._evaluator, self._run.starts.shape[1])
+
+    def _work(self, queue: Iterator[int], kept: Any) -> None:
+        try:
+            room = self._room()
+            while not self._stop.is_set() and not self._evaluator.failed:
+                with self._lock:
+                    i = next(queue, None)
+                    self._begun += i is not None
+                if i is None:
+                    break
+                began = time.perf_counter()
+                self._begin(room, i)
+                self._end(room, i, self._through(room, self.stories[i], began))
+                self.seconds[i] = time.perf_counter() - began
+                if kept is not None:
+                    kept.add(self.records, np.array([i]))
+        finally:
+            self._ended.release()
+
+    def _begin(self, room: Any, i: int) -> None:
+        with np.errstate(all="ignore"):
+            record, self.first_work = self._run.machine.begin(self._run.starts[i].copy())
+        room.begin(record)
+        self.stories[i] = Story(room.record()) if self._run.machine.traced else None
+
+    def _end(self, room: Any, i: int, status: Status | None) -> None:
+        self.records[i] = room.record()
+        if status is not None:
+            self.records[i, 0] = status
+
+    def _through(self, room: Any, story: Story | None, began: float) -> Status | None:
+        """Run to the end; the status if it was not the machine that ended it."""
+        running, trials, done, last = room.running, 1, 0, time.perf_counter()
+        while running:
+            more = min(trials, CHECK - done % CHECK) if story is None else 1
+            running = room.go(more)
+            done += more
+            if story is not None:
+                story.add(room.record())
+            now = time.perf_counter()
+            if running and (self._stop.is_set() or self._evaluator.failed):
+                return Status.INTERRUPTED
+            if running and now - began > self._run.time_limit:
+                return Status.TIME_LIMIT
+            if running and done % CHECK == 0 and self._noisy(room):
+                return Status.NOISE
+            trials = 2*trials if now - last < LOOK else max(1, trials//2)
+            last = now
+        return None
+
+    def _noisy(self, room: Any) -> bool:
+        """Whether the gradient is below its own rounding error."""
+        noise = self._run.noise
+        return noise is not None and noise(room.vector("z", "x")) >= np.linalg.norm(room.vector("g"))

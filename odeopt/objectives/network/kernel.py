@@ -1,0 +1,387 @@
+"""The compiled evaluator of a network: its text, and how the data are laid out for it.
+
+One kernel serves all networks with the same activations, loss and precision; their sizes and depth are numbers in
+`layout`. The samples pass in tiles of 16 strips (see `odeopt.compile.strips`), forward and backward, so that the
+values between the two stay in cache. Values of a layer stand as [strip][unit][sample]; strips have an odd number of
+lines, since the lines of one unit would otherwise share a few sets of the cache.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from odeopt.objectives.network.activations import ACTIVATIONS, Activation
+from odeopt.objectives.network.losses import LOSSES
+
+TILE = 16                       # strips that pass forward and backward together
+_BLOCK = 256                    # inputs of a product that stay in the L1 cache, with their weights in the L2
+_ROWS = 24                      # rows of a gradient whose lines stay in the L1 cache
+_HEADER, _ROW = 11, 7           # numbers of the layout: at its head, and for each layer
+_FLAGS = "{'arcp', 'contract', 'nsz'}"
+
+_HEAD = '''"""A network with {names} and {loss}, in {dtype}."""
+from numba import cfunc, float32, float64, njit, types
+from numba import {dtype} as number
+
+{vector_math}
+{strips}
+FLAGS = {flags}
+LANES, TILE, BLOCK, ROWS, HEADER, ROW = {lanes}, {tile}, {block}, {rows}, {header}, {row}
+compiled = njit(error_model="numpy", fastmath=FLAGS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+'''
+
+_ACTIVATION = '''
+@compiled
+def activate_{k}(A, z_, a_, n):
+    for l in range(n):
+        z = {working}(A[{z_} + l])
+        A[a_ + l] = number({text})
+
+
+@compiled
+def descend_{k}(A, s_, z_, a_, n):
+    for l in range(n):
+        z, a = {working}(A[{z_} + l]), {working}(A[a_ + l])
+        A[a_ + l] = number({working}(A[s_ + l])*({slope}))
+'''
+
+_CHOICE = '''
+
+@compiled
+def activate(kind, A, z_, a_, n):
+    "From the weighted sums, at z, to the values."
+{activate}
+
+@compiled
+def descend(kind, A, s_, z_, a_, n):
+    "From the slopes by the values, at s, to those by the weighted sums, which take the place of the values."
+{descend}
+'''
+
+_ELEMENTWISE_LOSS = '''
+@compiled
+def losses(A, u_, Y, y_, s_, fold, strips, stride, outputs):
+    "The losses of the outputs at u, to s: so many lines of every strip."
+    for l in range(strips*stride*LANES):
+        u, y = float64(A[u_ + l]), float64(Y[y_ + l])
+        A[s_ + l] = number({text})
+    return outputs
+
+
+@compiled
+def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
+    "The slopes of the losses by the outputs at u, to s."
+    for l in range(strips*stride*LANES):
+        u, y = float64(A[u_ + l]), float64(Y[y_ + l])
+        A[s_ + l] = number({slope})
+'''
+
+_CROSS_ENTROPY = '''
+@compiled
+def exponentials(A, u_, s_, fold, strips, stride, outputs):
+    "exp(u - max u) to s; the largest u of every sample at `fold`, the sum of the exponentials after it."
+    size = stride*LANES
+    for l in range(strips*size):
+        A[s_ + l] = A[u_ + l]
+    for t in range(strips):
+        fold_max(A, u_ + t*size, outputs, A, fold + t*LANES)
+        spread_sub(A, s_ + t*size, outputs, A, fold + t*LANES)
+    for l in range(strips*size):
+        A[s_ + l] = number(vexp(float64(A[s_ + l])))
+    for t in range(strips):
+        fold_sum(A, s_ + t*size, outputs, A, fold + (TILE + t)*LANES)
+
+
+@compiled
+def losses(A, u_, Y, y_, s_, fold, strips, stride, outputs):
+    "The losses of the samples, to s: so many lines of every strip."
+    size = stride*LANES
+    exponentials(A, u_, s_, fold, strips, stride, outputs)
+    for l in range(strips*size):
+        A[s_ + l] = A[u_ + l]*Y[y_ + l]
+    for t in range(strips):
+        fold_sum(A, s_ + t*size, outputs, A, s_ + t*size)
+        for l in range(LANES):
+            o = fold + t*LANES + l
+            A[s_ + t*size + l] = number(vlog(float64(A[o + TILE*LANES])) - float64(A[s_ + t*size + l] - A[o]))
+    return 1
+
+
+@compiled
+def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
+    "The slopes of the losses by the outputs at u, to s."
+    size = stride*LANES
+    exponentials(A, u_, s_, fold, strips, stride, outputs)
+    for l in range(strips*LANES):
+        A[fold + l] = number(1.0/float64(A[fold + TILE*LANES + l]))
+    for t in range(strips):
+        spread_mul(A, s_ + t*size, outputs, A, fold + t*LANES)
+    for l in range(strips*size):
+        A[s_ + l] = A[s_ + l] - Y[y_ + l]
+'''
+
+_EVALUATE = '''
+@compiled
+def odd(n):
+    return n + 1 - n % 2
+
+
+@compiled
+def place(layout, o, lines, room, first):
+    "Where `lines` of the layer at o begin: those of strip `first`, if there is room for so many strips."
+    return layout[10] + (lines*room + first*odd(layout[o + 1]))*LANES
+
+
+@compiled
+def multiply(W, w, row, step, n, B, b, sb, Y, y, sy, strips, rows):
+    "Y += W B for every strip; rows of W are `row` apart, its n columns `step`."
+    for first in range(0, n, BLOCK):
+        count = min(BLOCK, n - first)
+        for t in range(strips):
+            o, lines, to, j = w + first*step, b + (t*sb + first)*LANES, y + t*sy*LANES, 0
+            while j + 6 <= rows:
+                product_6(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+                j += 6
+            if j + 4 <= rows:
+                product_4(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+                j += 4
+            if j + 2 <= rows:
+                product_2(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+                j += 2
+            if j < rows:
+                product_1(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+
+
+@compiled
+def correlate(D, d, sd, rows, B, b, sb, columns, strips, G, g):
+    "G += D B^T, summed over the strips; few rows at a time, whose lines stay in the L1 cache."
+    for top in range(0, rows, ROWS):
+        bottom = min(rows, top + ROWS)
+        for i in range(0, columns - 1, 2):
+            j = top
+            while j + 3 <= bottom:
+                inner_32(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                j += 3
+            while j < bottom:
+                inner_12(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                j += 1
+        if columns % 2:
+            i, j = columns - 1, top
+            while j + 3 <= bottom:
+                inner_31(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                j += 3
+            while j < bottom:
+                inner_11(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                j += 1
+
+
+@compiled
+def forward(data, first, A, layout, room, at, strips):
+    "The values of all layers, for strips of the data from `first` on."
+    B, b, sb = data, first*odd(layout[HEADER])*LANES, odd(layout[HEADER])
+    for k in range(layout[2]):
+        o = HEADER + k*ROW
+        inputs, outputs, w, bias = layout[o], layout[o + 1], layout[o + 2], layout[o + 3]
+        z, y = place(layout, o, layout[o + 4], room, at), place(layout, o, layout[o + 5], room, at)
+        sy = odd(outputs)
+        for t in range(strips):
+            for j in range(sy):
+                fill(A, bias + min(j, outputs - 1), A, z + (t*sy + j)*LANES)
+        multiply(A, w, inputs, 1, inputs, B, b, sb, A, z, sy, strips, outputs)
+        activate(layout[o + 6], A, z, y, strips*sy*LANES)
+        B, b, sb = A, y, sy
+
+
+@compiled
+def clear(A, s, lines, stride, strips, layout, first):
+    "No losses of the samples that only fill the last strip."
+    if first + strips == layout[0]:
+        for j in range(lines):
+            for l in range(layout[1], LANES):
+                A[s + ((strips - 1)*stride + j)*LANES + l] = number(0.0)
+
+
+@compiled
+def total(A, s, lines, stride, strips, fold):
+    "The sum of so many lines of every strip."
+    for t in range(strips):
+        fold_sum(A, s + t*stride*LANES, lines, A, fold + t*LANES)
+    fold_sum(A, fold, strips, A, fold)
+    sum_ = 0.0
+    for l in range(LANES):
+        sum_ += float64(A[fold + l])
+    return sum_
+
+
+@compiled
+def backward(data, first, A, layout, room, at, strips, g):
+    "Adds the gradient of the strips from `first` on; the slopes by the outputs are at the scratch."
+    ones, s = layout[7], layout[8]
+    for k in range(layout[2] - 1, -1, -1):
+        o = HEADER + k*ROW
+        inputs, outputs, w, bias = layout[o], layout[o + 1], layout[o + 2], layout[o + 3]
+        z, y = place(layout, o, layout[o + 4], room, at), place(layout, o, layout[o + 5], room, at)
+        sy, sb = odd(outputs), odd(inputs)
+        descend(layout[o + 6], A, s, z, y, strips*sy*LANES)
+        correlate(A, y, sy, outputs, A, ones, 0, 1, strips, g, bias)
+        B, b = data, first*sb*LANES
+        if k > 0:
+            below = o - ROW
+            B, b = A, place(layout, below, layout[below + 5], room, at)
+            for l in range(strips*sb*LANES):
+                A[s + l] = number(0.0)
+            multiply(A, w, 1, inputs, outputs, A, y, sy, A, s, sb, strips, inputs)
+        correlate(A, y, sy, outputs, B, b, sb, inputs, strips, g, w)
+
+
+@compiled
+def penalty(x, layout, decay, what, g):
+    "Half the sum of the squared weights, times `decay`; its gradient is added."
+    squares = 0.0
+    for k in range(layout[2]):
+        o = HEADER + k*ROW
+        for j in range(layout[o + 2], layout[o + 3]):
+            squares += x[j]*x[j]
+            if what & 2:
+                g[j] += decay*x[j]
+    return 0.5*decay*squares
+
+
+@cfunc("float64(int64, CPointer(float64), CPointer(float64), CPointer({dtype}), CPointer({dtype}), CPointer(int64))",
+       error_model="numpy", fastmath=FLAGS, forceinline=True)
+def evaluate(what, x, g, data, work, layout):
+    strips, depth, n, scratch, fold = layout[0], layout[2], layout[4], layout[8], layout[9]
+    scale, decay = _from_bits(layout[5]), _from_bits(layout[6])
+    last = HEADER + (depth - 1)*ROW
+    A, outputs, room, f = aligned(work), layout[last + 1], strips, 0.0
+    stride = odd(outputs)
+    if what == 3:
+        room = TILE
+    if what & 1:
+        for k in range(n):
+            A[k] = number(x[k])
+        for l in range(LANES):
+            A[layout[7] + l] = number(1.0)
+    if what & 2:
+        for k in range(n):
+            g[k] = 0.0
+    for first in range(0, strips, TILE):
+        count, at = min(TILE, strips - first), first
+        if what == 3:
+            at = 0
+        u, y = place(layout, last, layout[last + 5], room, at), layout[3] + first*stride*LANES
+        if what & 1:
+            forward(data, first, A, layout, room, at, count)
+            lines = losses(A, u, data, y, scratch, fold, count, stride, outputs)
+            clear(A, scratch, lines, stride, count, layout, first)
+            f += total(A, scratch, lines, stride, count, fold)
+        if what & 2:
+            loss_slopes(A, u, data, y, scratch, fold, count, stride, outputs)
+            clear(A, scratch, outputs, stride, count, layout, first)
+            backward(data, first, A, layout, room, at, count, g)
+    if what & 2:
+        for k in range(n):
+            g[k] = scale*g[k]
+    f = scale*f
+    if decay != 0.0:  # or infinite weights would give 0*inf
+        f += penalty(x, layout, decay, what, g)
+    return f
+'''
+
+
+def source(names: Sequence[str], loss: str, dtype: str) -> str:
+    """The kernel's text."""
+    from odeopt.compile import cache
+    lanes = 64//np.dtype(dtype).itemsize
+    head = _HEAD.format(names=", ".join(names), loss=loss, dtype=dtype, vector_math=cache.source("vector_math"),
+                        strips=cache.source("strips"), flags=_FLAGS, lanes=lanes, tile=TILE, block=_BLOCK, rows=_ROWS,
+                        header=_HEADER, row=_ROW)
+    parts = [_activation(k, ACTIVATIONS[name], dtype) for k, name in enumerate(names)]
+    choice = _CHOICE.format(
+        activate="".join(f"    if kind == {k}:\n        activate_{k}(A, z_, a_, n)\n" for k in range(len(names))),
+        descend="".join(f"    if kind == {k}:\n        descend_{k}(A, s_, z_, a_, n)\n" for k in range(len(names))))
+    kind = LOSSES[loss]
+    text = _ELEMENTWISE_LOSS.format(text=kind.text, slope=kind.slope_text) if kind.text else _CROSS_ENTROPY
+    return "\n".join([head, *parts, choice, text, _EVALUATE.format(dtype=dtype)])
+
+
+def _activation(k: int, activation: Activation, dtype: str) -> str:
+    single = activation.single if dtype == "float32" else None
+    text, slope = single or (activation.text, activation.slope_text)
+    return _ACTIVATION.format(k=k, z_="z_" if activation.needs_z else "a_", text=text, slope=slope,
+                              working="float32" if single else "float64")
+
+
+def strips(samples: np.ndarray, dtype: str) -> np.ndarray:
+    """Samples (P, k) as strips, flat: [strip][unit][sample], with an odd number of units.
+
+    The last sample fills the last strip.
+    """
+    lanes = 64//np.dtype(dtype).itemsize
+    P, k = samples.shape
+    whole = samples[np.minimum(np.arange(-(-P//lanes)*lanes), P - 1)]
+    padded = np.zeros((len(whole)//lanes, k | 1, lanes), dtype)
+    padded[:, :k] = whole.reshape(-1, lanes, k).transpose(0, 2, 1)
+    return padded.ravel()
+
+
+def aligned(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The parts one after the other, from a multiple of 64 bytes: a line across two lines of the cache costs both."""
+    room = np.empty(sum(map(len, parts)) + 64, parts[0].dtype)
+    first = -room.ctypes.data % 64//room.itemsize
+    return np.concatenate(parts, out=room[first:len(room) - 64 + first])
+
+
+def layout(layers: Sequence[int], names: Sequence[str], kinds: Sequence[str], samples: int, targets: int, scale: float,
+           decay: float, dtype: str) -> tuple[np.ndarray, int]:
+    """The numbers that the kernel reads, and how many bytes of scratch it needs.
+
+    They are: strips; samples in the last one; layers; where the targets begin; parameters; `scale` and `decay`, bit by
+    bit; where a line of ones, the scratch of a tile, that of its sums, and the values begin. Then, for each layer:
+    inputs; outputs; where its weights and its biases begin; how many lines of a strip stand before its sums, and before
+    its values (the same, unless the slope needs both); its activation.
+
+    Parameters
+    ----------
+    layers : sequence of int
+    names : sequence of str
+        The kernel's activations.
+    kinds : sequence of str
+        The layers' activations.
+    samples : int
+    targets : int
+        Where the targets begin in the data.
+    scale, decay : float
+        f is `scale` times the sum of losses, plus `decay` times half the squares of the weights.
+    dtype : str
+    """
+    lanes = 64//np.dtype(dtype).itemsize
+    count, n, lines, rows = -(-samples//lanes), 0, 0, []
+    for a, b, kind in zip(layers, layers[1:], kinds, strict=False):
+        z = lines
+        lines += (b | 1)*(1 + ACTIVATIONS[kind].needs_z)
+        rows.append((a, b, n, n + a*b, z, lines - (b | 1), names.index(kind)))
+        n += (a + 1)*b
+    ones = -(-n//lanes)*lanes
+    scratch = ones + lanes
+    fold = scratch + TILE*max(b | 1 for b in layers)*lanes
+    values = fold + 2*TILE*lanes
+    bits = struct.unpack("2q", struct.pack("2d", scale, decay))
+    head = (count, samples - (count - 1)*lanes, len(rows), targets, n, *bits, ones, scratch, fold, values)
+    return np.array([*head, *(x for row in rows for x in row)]), 64*(values//lanes + lines*max(count, TILE) + 1)
+
+
+def evaluator(network: Any) -> Any:
+    """The compiled evaluator of a network: see `Network.evaluator`."""
+    from odeopt.compile import cache
+    from odeopt.compile.evaluator import Evaluator
+    names = sorted(set(network.activations))
+    function = cache.load_kernel(source(names, network.loss, network.dtype)).evaluate
+    inputs, targets = strips(network.inputs, network.dtype), strips(network.encoded, network.dtype)
+    places, size = layout(network.layers, names, network.activations, len(network.inputs), len(inputs), network.weight,
+                          network.decay, network.dtype)
+    return Evaluator(function.address, aligned([inputs, targets]), places, size//8, function)

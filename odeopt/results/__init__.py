@@ -1,0 +1,1 @@
+"""Results: what runs ended with, labelled, kept in files that last, and run again."""
