@@ -578,3 +578,11 @@ def test_no_source_of_the_derivation_is_forgotten():
         imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         inside = {module.removeprefix("odeopt.compile.") for module in imported if module.startswith("odeopt.compile.")}
         assert inside <= set(SOURCES)
+
+
+def test_the_derivatives_that_come_with_the_package_are_what_is_derived_now():
+    """If not: python -m odeopt.objectives.shipped."""
+    from odeopt.compile.derivative import shipped
+    from odeopt.objectives.shipped import texts
+
+    assert shipped() == texts()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import math
 import os
 import threading
@@ -23,6 +24,7 @@ from odeopt.compile.tracer import Graph, Number
 from odeopt.language import FormulaError, read, sigmoid
 
 FOLDER = os.path.dirname(__file__)
+SHIPPED = os.path.join(FOLDER, "derived.json")
 SOURCES = ("adjoint", "derivative", "emit", "symbolic", "tracer")       # in it: what derived texts depend on
 # Above either SymPy takes seconds for what the trace does in milliseconds. Lanes are for up to 16 coordinates, and of
 # the package's landscapes of 16 the longest has 285 operations: no kernel depends on these numbers.
@@ -92,17 +94,24 @@ class Derivatives:
         return self._function("hessp", "trace")
 
     def _function(self, name: str, way: str) -> Callable:
-        key = f"derived/{name}-{cache.digest(f'{deriver()}{way}{self._text}')[:32]}.txt"
-        with _deriving:                                     # derivatives are recorded in the one graph
-            text = cache.recall(key)
-            if text is None:
-                text = self._derived(name, way)
-                cache.remember(key, text)
+        text = shipped().get(self.key(name, way))
+        if text is None:
+            file = f"derived/{self.key(name, deriver() + way)}.txt"
+            with _deriving:                                 # derivatives are recorded in the one graph
+                text = cache.recall(file)
+                if text is None:
+                    text = self.derived(name, way)
+                    cache.remember(file, text)
         namespace: dict[str, Any] = {"np": np, "math": math, "inf": math.inf, "nan": math.nan, "sigmoid": sigmoid}
         exec(compile(text, f"<derived {name}>", "exec"), namespace)
         return namespace[name]
 
-    def _derived(self, name: str, way: str) -> str:
+    def key(self, name: str, way: str) -> str:
+        """What a derived text is known by."""
+        return f"{name}-{cache.digest(way + self._text)[:32]}"
+
+    def derived(self, name: str, way: str) -> str:
+        """The text of a derivative, derived here and now."""
         if way == "sympy":
             with contextlib.suppress(Exception):            # what SymPy fails at, in whatever way, the trace may read
                 return self._by_sympy(name)
@@ -145,6 +154,16 @@ class Derivatives:
         row = "{}, "*self._dimension
         return {"value": "{}", "value_and_gradient": f"{{}}, ({row})", "hessp": f"({row})",
                 "hessian": "(" + f"({row}), "*self._dimension + ")"}[name]
+
+
+@functools.cache
+def shipped() -> dict[str, str]:
+    """Derived texts that come with the package, of its own landscapes: SymPy's import is half a first result's time.
+
+    `python -m odeopt.objectives.shipped` writes them.
+    """
+    with open(SHIPPED, encoding="utf-8") as file:
+        return json.load(file)
 
 
 @functools.cache

@@ -164,15 +164,15 @@ class Landscape(Objective):
 
     def f(self, x: Any) -> Any:
         numbers, parameters = _coordinates(x, self.dimension, self), _parameters(self)
-        return _derivatives(self).value(*numbers, *parameters)
+        return derivatives_of(self).value(*numbers, *parameters)
 
     def gradient(self, x: Any) -> Any:
         numbers, parameters = _coordinates(x, self.dimension, self), _parameters(self)
-        return _vector(x, _derivatives(self).value_and_gradient(*numbers, *parameters)[1])
+        return _vector(x, derivatives_of(self).value_and_gradient(*numbers, *parameters)[1])
 
     def hessian(self, x: Any) -> Any:
         numbers, parameters = _coordinates(x, self.dimension, self), _parameters(self)
-        rows = _derivatives(self).hessian(*numbers, *parameters)
+        rows = derivatives_of(self).hessian(*numbers, *parameters)
         if isinstance(x, np.ndarray):
             return np.stack([_vector(x, row) for row in rows], axis=-2)
         return tuple(_vector(x, row) for row in rows)
@@ -180,7 +180,7 @@ class Landscape(Objective):
     def hessp(self, x: Any, v: Any) -> Any:
         numbers, directions = _coordinates(x, self.dimension, self), _coordinates(v, self.dimension, self)
         like = v if hasattr(v, "coordinates") or np.ndim(v) > np.ndim(x) else x
-        return _vector(like, _derivatives(self).hessp(*numbers, *_parameters(self), *directions))
+        return _vector(like, derivatives_of(self).hessp(*numbers, *_parameters(self), *directions))
 
     def r(self, x: Any) -> Any:
         if self.residuals is None:
@@ -220,7 +220,7 @@ def _parameters(landscape: Landscape) -> list:
     return [getattr(landscape, name) for name in _float_fields(landscape)]
 
 
-def _derivatives(landscape: Any) -> Any:
+def derivatives_of(landscape: Any) -> Any:
     kind: Any = type(landscape)
     return _derived(kind, _structure(landscape))
 
