@@ -259,7 +259,7 @@ def where(condition: Any, new: Any, old: Any) -> Any:
 def put(x: Any, i: int, a: Any) -> Any:
     """`x` with coordinate `i` replaced by `a`; `x` itself is unchanged."""
     if hasattr(x, "coordinates"):
-        return x.like([a if k == i else c for k, c in enumerate(x.coordinates)])
+        return x.put(i, a)
     y = np.array(x)
     y[i] = a
     return y

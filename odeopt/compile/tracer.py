@@ -307,6 +307,7 @@ class Vector:
             return Vector([row @ self for row in other])
         return self @ other
 
+    def put(self, i, a): return self.like([a if k == i else c for k, c in enumerate(self.coordinates)])
     def sum(self): return _total(self.coordinates)
     def max(self): return _reduced(np.maximum, self.coordinates)
     def min(self): return _reduced(np.minimum, self.coordinates)
@@ -349,7 +350,7 @@ class Column(Vector):
         raise Unreadable("a vector of any length has no single coordinates here: write the formula on whole vectors, "
                          'or set backend = "numpy" on the class')
 
-    __len__ = __iter__ = __getitem__ = _unknown             # type: ignore[assignment]
+    __len__ = __iter__ = __getitem__ = put = _unknown             # type: ignore[assignment]
     shape = size = property(_unknown)                       # type: ignore[assignment]
 
 
