@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from odeopt.language import FormulaError, State, iterate, linear_solve, put, sigmoid, where
     from odeopt.methods import Method
     from odeopt.objectives import Landscape
-    from odeopt.schemes import Scheme, Step
     from odeopt.results.solution import Ensemble, Solution, Trace
+    from odeopt.results.storage import load
+    from odeopt.schemes import Scheme, Step
     from odeopt.solver import solve, solve_many
     from odeopt.status import Status
-    from odeopt.results.storage import load
 
 
 def __getattr__(name: str) -> Any:

@@ -225,7 +225,7 @@ def prepare(objective: Objective, method: Method, starts: Any, *, gtol: float, m
     backend = _backend(machine, backend, starts.shape[1])
     if time_limit is not None and not (backend != "lanes" and time_limit > 0):
         raise ValueError(f"`time_limit` must be > 0, got {time_limit!r}" if backend != "lanes" else
-                         "`time_limit` is for vectors and NumPy; starts run side by side in the lanes: bound max_trials")
+                         "`time_limit` is not for the lanes, where starts run side by side: bound max_trials")
     if stop_at_noise and backend != "vector":
         raise ValueError(f'`stop_at_noise` is for compiled vectors (backend="vector"), this run is for {backend!r}')
     return Run(machine, method, starts, backend,

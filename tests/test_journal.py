@@ -19,7 +19,6 @@ from odeopt.objectives import Function, PolyThree, PolyTwo
 from odeopt.results import journal
 
 
-
 def starts(S):
     return np.random.default_rng(0).uniform(-3.0, 3.0, (S, 2))
 

@@ -16,11 +16,11 @@ import xarray as xr
 
 import odeopt as oo
 from odeopt import Status
+from odeopt.methods import Method
+from odeopt.objectives import Function, Objective, PolyThree, PolyTwo
 from odeopt.results import storage
 from odeopt.results.description import StandIn, describe, fingerprint, rebuilt
 from odeopt.results.environment import environment
-from odeopt.methods import Method
-from odeopt.objectives import Function, Objective, PolyThree, PolyTwo
 from odeopt.solver import prepare
 
 
@@ -255,7 +255,8 @@ def test_fingerprints_follow_code_closures_and_fields_and_are_the_same_in_every_
     assert len(set(prints)) == len(prints)
     assert fingerprint(Function(made(1.0))) == prints[1]
     code = (
-        "import odeopt as oo; from odeopt.results.description import fingerprint as p; from odeopt.solver import prepare; "
+        "import odeopt as oo; from odeopt.results.description import fingerprint as p; "
+        "from odeopt.solver import prepare; "
         "m = prepare(oo.objectives.PolyTwo(), oo.methods.lcd_gd(), [[1., 2.]], gtol=1e-6, max_steps=9).machine; "
         "print(p(m), p(lambda x: x + 1))"
     )

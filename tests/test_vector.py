@@ -128,15 +128,15 @@ def test_a_rejected_trial_costs_a_value_and_an_accepted_one_a_gradient(name, per
     steps = trials = 0
     while run.running and trials < 200:
         calls.clear()
-        before = run.record()
+        before, x, gradient = run.record(), run.vector("z", "x").copy(), run.vector("g").copy()
         run.go(1)
         accepted = int(run.record()[2] > before[2])
         assert [what for what, _ in calls] == per_trial + per_step * accepted
         trials, steps = trials + 1, steps + accepted
         if not accepted:  # the state is restored to the last bit
-            kept = slice(-9 * 2, None)
-            assert np.array_equal(before[kept], run.record()[kept])
-    assert 20 <= steps <= trials
+            assert np.array_equal(x, run.vector("z", "x"))
+            assert np.array_equal(gradient, run.vector("g"))
+    assert 10 <= steps <= trials
     assert per_trial == [] or name == "lc_momentum" or steps < trials
 
 
@@ -250,7 +250,7 @@ def test_a_time_limit_ends_a_start():
         assert end.status == Status.TIME_LIMIT
         assert time.perf_counter() - began < 2.0
         assert 0.2 <= end.seconds < 1.0
-    with pytest.raises(ValueError, match="time_limit.*lanes"):
+    with pytest.raises(ValueError, match=r"time_limit.*lanes"):
         oo.solve(oo.objectives.PolyTwo(), oo.methods.gd(), [1.0, 2.0], time_limit=1.0)
 
 

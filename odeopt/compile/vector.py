@@ -174,7 +174,7 @@ class Run:
         return self.running
 
     def record(self) -> np.ndarray:
-        """The record as it is, flat: numbers and vectors in the order of the kernel's paths; the status is the first."""
+        """The record as it is, flat: numbers and vectors in the order of the kernel's paths, the status first."""
         rows = (self._rows[offset//self._rows.shape[1]] for offset in self._offsets)
         return np.concatenate([next(rows) if varying else self._numbers[k:k + 1]
                                for k, varying in enumerate(self._kernel.varying)])
@@ -246,7 +246,8 @@ class Emitter:
         moved = [(slot, a) for slot, a in zip(self._slots, map(special, self._after), strict=True) if a is not slot]
         lines = self._section([a for _, a in moved], [a for slot, a in moved if slot.varying])
         numbers = {self._text(slot): a for slot, a in moved if not slot.varying}
-        values = [f"float({self._text(a)})" if isinstance(a, Number) else self._text(float(a)) for a in numbers.values()]
+        values = [f"float({self._text(a)})" if isinstance(a, Number) else self._text(float(a))
+                  for a in numbers.values()]
         if numbers:
             lines.append(f"{', '.join(numbers)} = {', '.join(values)}")
         return lines + self._exchanged([(slot, a) for slot, a in moved if slot.varying])

@@ -221,6 +221,7 @@ def _parameters(landscape: Landscape) -> list:
 
 
 def derivatives_of(landscape: Any) -> Any:
+    """The derivatives of its formula, as functions of coordinates and parameters."""
     kind: Any = type(landscape)
     return _derived(kind, _structure(landscape))
 

@@ -21,7 +21,8 @@ _NAMES = {
     "V": "Lyapunov function of the flow", "t": "time of the flow", "h": "step", "nit": "accepted steps",
     "trials": "trials", "nfev": "evaluations of values", "njev": "evaluations of gradients",
     "nhev": "evaluations of Hessians", "status": "how the run ended", "rises": "accepted steps on which V rose",
-    "seconds": "time of the start", "gone_on": "whether a second method went on", "n": "accepted steps so far", "g": "gradient of the objective",
+    "seconds": "time of the start", "gone_on": "whether a second method went on", "n": "accepted steps so far",
+    "g": "gradient of the objective",
     "f": "value of the objective", "accepted": "whether the trial was accepted", "g_norm": "norm of the gradient",
     "label": "minimum that the start reaches", "minima": "minimum", "steps": "accepted steps",
     "evaluations": "evaluations of values and gradients",
@@ -88,6 +89,6 @@ def _index(data: xr.Dataset) -> pd.Index:
 
 
 def _variable(name: str, array: np.ndarray, dims: tuple[str, ...]) -> tuple:
-    """A variable whose last dimensions it may lack, with its attributes; every quantity but seconds is a pure number."""
+    """A variable whose last dimensions it may lack, with its attributes; all quantities but seconds are pure numbers."""
     long_name = _NAMES.get(name, name.replace("z.", "block of the state: ").replace("memory.", "controller's memory: "))
     return dims[:array.ndim], array, {"units": "s" if name == "seconds" else "1", "long_name": long_name}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odeopt.results.environment import environment
 from odeopt.language import FormulaError, State
+from odeopt.results.environment import environment
 from odeopt.status import Status
 from odeopt.trial import Ode
 

@@ -22,10 +22,10 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from odeopt.results import labelled
-from odeopt.results.description import describe, rebuilt
 from odeopt.methods import Method
 from odeopt.objectives import Objective
+from odeopt.results import labelled
+from odeopt.results.description import describe, rebuilt
 from odeopt.results.solution import Ensemble, Solution, Trace
 from odeopt.solver import Run
 from odeopt.status import Status
