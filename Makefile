@@ -32,7 +32,7 @@ env: $(READY)  ## make .venv with the versions in constraints.txt
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(PY) -m pip install --quiet -c constraints.txt -e '.[test,lint]'
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[data,test,lint]'
 	touch $@
 
 figures: $(READY)  ## draw every figure and the gallery (SMOKE=1: small and quick)
@@ -49,7 +49,7 @@ lint: $(READY)  ## check style and types
 	$(PY) -m mypy
 
 # settings that some machines carry for old versions of OpenBLAS slow NumPy down
-bench: $(READY)  ## measure speed, as ratios
+bench: $(READY)  ## measure speed beside other tools, into figures/benchmarks (ARGS=--quick: in small)
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(PY) -m experiments.benchmarks $(ARGS)
 
 clean:  ## remove what was made: data and PDFs of figures, builds, caches (keeps .venv)

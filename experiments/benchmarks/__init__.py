@@ -1,1 +1,6 @@
-"""Speed, as ratios measured in one run: `make bench`."""
+"""Speed, as ratios measured in one run: `make bench`.
+
+`problems` says what is computed, `peers` has one file for each tool that computes it, `compare` runs them alternately,
+`peak`, `scaling` and `first_result` measure the lanes alone, `report` writes what was found. A further comparison is a
+module with `measure(quick)`, an entry of `PARTS` in `__main__`, and a section in `report`.
+"""

@@ -1,20 +1,36 @@
-"""`python -m experiments.benchmarks`: the report of every benchmark."""
+"""`python -m experiments.benchmarks`: measure, and write the report to figures/benchmarks."""
 
+import argparse
+import json
 import os
-import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
 
-import llvmlite.binding
-import numba
-import numpy as np
+from experiments.benchmarks import compare, first_result, peak, report, scaling
+from odeopt.results.environment import environment
 
-from experiments.benchmarks import first_result, polyfive
+PARTS = {"compare": compare, "peak": peak, "scaling": scaling, "first_result": first_result}
+FIGURES = Path(__file__).resolve().parents[2]/"figures"
 
 
-def main() -> None:
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, numba {numba.__version__}, "
-          f"{llvmlite.binding.get_host_cpu_name()}, {os.cpu_count()} CPUs")
-    for measure in (polyfive.measure, polyfive.memory, first_result.measure):
-        print("\n".join(measure()), flush=True)
+def main(arguments: list[str] | None = None, folder: Path = FIGURES) -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small maps: a check, no measurement")
+    parser.add_argument("--draw", action="store_true", help="write the report again, from an earlier run")
+    chosen = parser.parse_args(arguments)
+    folder = folder/"smoke"/"benchmarks" if chosen.quick else folder/"benchmarks"
+    if chosen.draw:
+        found = json.loads((folder/"measurements.json").read_text(encoding="utf-8"))
+    else:
+        found = {"date": datetime.now(UTC).date().isoformat(), "quick": chosen.quick, "machine": environment(),
+                 "load": os.getloadavg()[0]}
+        for name, part in PARTS.items():
+            began = time.perf_counter()
+            found[name] = part.measure(chosen.quick)
+            print(f"{name:16}{time.perf_counter() - began:8.1f} s", flush=True)
+    report.write(found, folder)
+    print(report.targets(found).to_string(index=False))
 
 
 if __name__ == "__main__":

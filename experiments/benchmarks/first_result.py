@@ -1,5 +1,8 @@
-"""Time to the first result: imports, a cold and a warm kernel cache, further kernels. Each in a process of its own."""
+"""Time to the first result, for one and for forty combinations: a cold and a warm cache, each in a new process."""
 
+from __future__ import annotations
+
+import json
 import os
 import subprocess
 import sys
@@ -9,18 +12,16 @@ import numpy as np
 
 FIRST = """
 import time; began = time.perf_counter()
+import sys
 import numpy as np; numpy = time.perf_counter() - began
 import odeopt as oo; imported = time.perf_counter() - began - numpy
-starts = np.stack([a.ravel() for a in np.meshgrid(*[np.linspace(-3, 3, 30)]*2)], axis=1)
-def run(method):
-    began = time.perf_counter()
-    ensemble = oo.solve_many(oo.objectives.PolyThree(), method, starts, gtol=1e-4)
-    return time.perf_counter() - began, ensemble.compile_time
-first = run(oo.methods.lc_gd())[0]
-others = [run(m)[1] for m in (oo.methods.gd(0.01), oo.methods.adam(0.1), oo.methods.lc_momentum(), oo.methods.er(),
-                           oo.methods.em(), oo.methods.lcd_gd())]
-again = run(oo.methods.lc_gd(slope=0.3))[1]
-print(numpy, imported, numpy + imported + first, np.median(others), again)
+starts = np.stack([a.ravel() for a in np.meshgrid(*[np.linspace(-3.0, 3.0, 30)]*2)], axis=1)
+def run(landscape, method):
+    oo.solve_many(getattr(oo.objectives, landscape)(), method, starts, gtol=1e-4, max_steps=100)
+    return time.perf_counter() - began
+pairs = [pair.split("/") for pair in sys.argv[2].split()]
+ends = [run(landscape, oo.methods.get(method)) for landscape, method in pairs]
+print([imported, ends[0], ends[-1], run(pairs[0][0], oo.methods.lc_gd(slope=0.3)) - ends[-1]])
 """
 # the least that a compiled result costs: NumPy, numba, and one function from numba's own cache
 LIMIT = """
@@ -35,33 +36,37 @@ def function(a, n):
     for i in range(n):
         a[i] = 2.0*a[i] + 1.0
 """
+LANDSCAPES = ("PolyThree", "PolyTwo", "PolyFive", "Himmelblau", "Beale")
+METHODS = ("lc_gd", "gd", "adam", "lc_momentum", "er", "em", "lcd_gd", "rmsprop")
 
 
-def measure(repetitions: int = 5) -> list[str]:
-    """Lines of the report: medians."""
-    cold, warm, limit = [], [], []
-    for _ in range(repetitions):
+def measure(quick: bool = False, repetitions: int = 5) -> dict:
+    """Medians of seconds.
+
+    Returns
+    -------
+    dict
+        `combinations`, how many; `limit`; for `cold` and `warm` the `import` beyond NumPy's, the time to the `first`
+        result and to `all`, NumPy's import included, and that of one more run `again` with another parameter.
+    """
+    pairs = [f"{landscape}/{method}" for landscape in LANDSCAPES for method in METHODS][:2 if quick else None]
+    found: dict[str, list] = {"cold": [], "warm": [], "limit": []}
+    for _ in range(1 if quick else repetitions):
         with tempfile.TemporaryDirectory() as folder:
-            with open(os.path.join(folder, "one_function.py"), "w") as file:
+            with open(os.path.join(folder, "one_function.py"), "w", encoding="utf-8") as file:
                 file.write(ONE_FUNCTION)
-            _times(LIMIT, folder)
-            cold.append(_times(FIRST, folder))
-            warm.append(_times(FIRST, folder))
-            limit.append(_times(LIMIT, folder))
-    c, w, least = np.median(cold, axis=0), np.median(warm, axis=0), float(np.median(limit))
-    return [
-        "time to the first result (polyThree, lc_gd, 900 starts), in a new process, NumPy's import included",
-        f"  import odeopt beyond NumPy ({w[0]:.3f} s)       {w[1]:.3f} s",
-        f"  empty cache                              {c[2]:.2f} s; each further combination {c[3]:.2f} s",
-        f"  warm cache                               {w[2]:.2f} s; each further cached kernel {1e3*w[3]:.1f} ms",
-        f"  NumPy, numba and one cached function     {least:.2f} s: the warm cache takes {w[2]/least:.2f} times that",
-        f"  other values of the parameters           {1e3*w[4]:.1f} ms (no new kernel)",
-    ]
+            _printed(LIMIT, folder)
+            found["limit"].append(_printed(LIMIT, folder))
+            for cache in ("cold", "warm"):
+                found[cache].append(_printed(FIRST, folder, " ".join(pairs)))
+    names = ("import", "first", "all", "again")
+    cold, warm = (dict(zip(names, np.median(found[cache], axis=0).tolist(), strict=True)) for cache in ("cold", "warm"))
+    return {"combinations": len(pairs), "limit": float(np.median(found["limit"])), "cold": cold, "warm": warm}
 
 
-def _times(code: str, folder: str) -> list[float]:
+def _printed(code: str, folder: str, *arguments: str) -> list | float:
     environment = {**os.environ, "ODEOPT_CACHE_DIR": folder}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)        # with it every process compiles every module anew
-    command = [sys.executable, "-c", code, folder]
+    command = [sys.executable, "-c", code, folder, *arguments]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return [float(word) for word in done.stdout.split()]
+    return json.loads(done.stdout)

@@ -89,6 +89,6 @@ def _index(data: xr.Dataset) -> pd.Index:
 
 
 def _variable(name: str, array: np.ndarray, dims: tuple[str, ...]) -> tuple:
-    """A variable whose last dimensions it may lack, with its attributes; all quantities but seconds are pure numbers."""
+    """A variable whose last dimensions it may lack, with its attributes; all but seconds are pure numbers."""
     long_name = _NAMES.get(name, name.replace("z.", "block of the state: ").replace("memory.", "controller's memory: "))
     return dims[:array.ndim], array, {"units": "s" if name == "seconds" else "1", "long_name": long_name}
