@@ -14,7 +14,7 @@ import odeopt
 PACKAGE = pathlib.Path(odeopt.__file__).parent
 HEAVY = {"scipy", "sympy", "numba", "llvmlite", "xarray", "matplotlib", "pandas", "joblib", "tqdm"}
 FORMULAS = {"flows", "schemes", "controllers", "objectives"}
-READERS = {"trial", "solver", "solution", "studies", "verify", "plot"}
+READERS = {"trial", "backends", "solver", "results", "studies", "verify", "plot", "cli"}
 
 
 def python(code, *arguments):
@@ -165,7 +165,7 @@ def test_formulas_know_no_reader():
         if name.split(".")[0] in HEAVY:  # the normal distribution function of arrays
             assert (source, name.split(".")[0], top) == ("odeopt.objectives.network.activations", "scipy", False)
         if layer(name) == "compile":  # landscapes derive their gradients, networks compile, when first asked
-            assert source in {f"odeopt.objectives.{name}" for name in ("base", "function", "network.kernel")}
+            assert source in {f"odeopt.objectives.{name}" for name in ("base", "function", "network.kernel", "shipped")}
             assert not top, (source, name)
 
 
@@ -179,8 +179,14 @@ def test_only_plot_draws_and_plot_never_solves():
 
 
 def test_runs_and_results_know_no_study():
-    for source, name, _ in edges({"trial", "solution", "solver", "methods"}):
-        assert layer(name) not in {"studies", "verify", "plot"}, (source, name)
+    for source, name, _ in edges({"trial", "backends", "solver", "results", "methods"}):
+        if source != "odeopt.results.storage":  # it writes and reads what studies found, too
+            assert layer(name) not in {"studies", "verify", "plot", "cli"}, (source, name)
+
+
+def test_backends_know_no_formula():
+    for source, name, _ in edges({"backends"}):
+        assert layer(name) not in FORMULAS | {"methods", "solver"}, (source, name)
 
 
 def test_heavy_libraries_are_imported_when_needed_only():
