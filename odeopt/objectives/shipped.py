@@ -37,8 +37,13 @@ def texts() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write them where `odeopt.compile.derivative` reads them."""
     from odeopt.compile.derivative import SHIPPED
     with open(SHIPPED, "w", encoding="utf-8") as file:
         json.dump(texts(), file, indent=0)
         file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
