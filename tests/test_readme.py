@@ -11,19 +11,20 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8")
 
 
 def test_readme_has_its_examples():
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
     assert len(EXAMPLES[0].strip().splitlines()) <= 10
 
 
-@pytest.mark.parametrize("text", EXAMPLES, ids=["first", "own optimizer"])
+@pytest.mark.parametrize("text", EXAMPLES, ids=["first", "own optimizer", "networks"])
 def test_example(text, capsys, monkeypatch):
     monkeypatch.setattr(matplotlib, "rcParams", matplotlib.rcParams.copy())
     matplotlib.use("agg")
     namespace: dict = {"__name__": "readme"}
     exec(compile(text, str(README), "exec"), namespace)
-    assert namespace["solution"].success
+    runs = namespace["solution"] if "solution" in namespace else namespace["training"]
+    assert bool(runs.success) if "solution" in namespace else runs.success.mean() > 0.9
     printed = capsys.readouterr().out
-    assert "CONVERGED" in printed or "proved" in printed
+    assert any(word in printed for word in ("CONVERGED", "proved", "converged"))
     matplotlib.pyplot.close("all")
 
 

@@ -112,7 +112,7 @@ def _legend(where: Figure | SubFigure | Axes, labels: Any, names: Any) -> Legend
         if name not in seen:
             seen.add(name)
             handles.append(Patch(facecolor=class_color(k), edgecolor=INK, linewidth=0.5, label=name))
-    return _below(where, handles)
+    return below(where, handles)
 
 
 def class_names(minima: Any = ()) -> dict[int, str]:
@@ -233,7 +233,7 @@ def trajectory(solutions: Any, ax: Axes | None = None, levels: Levels = None,
             ax.set_title(title)
         if legend and len(colors) > 1:
             handles, _ = ax.get_legend_handles_labels()
-            _below(ax, handles)
+            below(ax, handles)
     return ax
 
 
@@ -406,7 +406,7 @@ def _mark_minima(ax: Axes, minima: np.ndarray) -> None:
                 markeredgewidth=0.9, zorder=5)
 
 
-def _below(where: Figure | SubFigure | Axes, handles: list[Any]) -> Legend:
+def below(where: Figure | SubFigure | Axes, handles: list[Any]) -> Legend:
     """Set a legend below a figure or axes, in as many columns as fit its width."""
     figure = where.get_figure(root=True)
     assert figure is not None, "the axes belong to no figure"

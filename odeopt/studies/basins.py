@@ -10,8 +10,9 @@ import numpy as np
 
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
+from odeopt.parameters import is_number, real_array
 from odeopt.results.solution import Ensemble
-from odeopt.solver import prepare
+from odeopt.solver import check_problem, prepare
 from odeopt.status import Status
 
 if TYPE_CHECKING:
@@ -113,19 +114,34 @@ def grid(box: Any, shape: tuple[int, ...]) -> np.ndarray:
     shape : tuple of int
         Cells along each coordinate.
     """
+    shape = check_shape(shape)
     limits = check_box(box, len(shape))
-    axes = [low + (high - low)*(np.arange(n) + 0.5)/n for (low, high), n in zip(limits, shape, strict=True)]
-    return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
+    try:
+        axes = [low + (high - low)*(np.arange(n) + 0.5)/n for (low, high), n in zip(limits, shape, strict=True)]
+        return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
+    except (MemoryError, ValueError) as error:              # ValueError: more than an array can index
+        raise MemoryError(f"`shape` must be of a grid that fits into memory, got {shape}: take fewer cells") from error
+
+
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """Cells along each coordinate, at least one."""
+    if not (isinstance(shape, (tuple, list)) and shape and all(
+            is_number(n) and isinstance(n, (int, np.integer)) and n >= 1 for n in shape)):
+        raise ValueError(f"`shape` must be a tuple of integers >= 1, one for each coordinate, got {shape!r}")
+    return tuple(int(n) for n in shape)
 
 
 def check_box(box: Any, dimension: int) -> tuple[tuple[float, float], ...]:
     """(low, high) of each coordinate, from one such pair or as many as there are coordinates."""
-    box = np.array(box, dtype=float)
-    if box.shape == (2,):
-        box = np.tile(box, (dimension, 1))
-    if box.shape != (dimension, 2) or not np.all(box[:, 0] < box[:, 1]):
-        raise ValueError(f"`box` must be (low, high) or {dimension} such pairs with low < high, got {box.tolist()}")
-    return tuple((float(low), float(high)) for low, high in box)
+    pairs = real_array(box, "box")
+    if pairs.shape == (2,):
+        pairs = np.tile(pairs, (dimension, 1))
+    with np.errstate(all="ignore"):                         # an infinite box has an infinite width
+        fits = pairs.shape == (dimension, 2) and np.all((pairs[:, 0] < pairs[:, 1]) & np.isfinite(pairs @ (-1, 1)))
+    if not fits:
+        raise ValueError(f"`box` must be (low, high) or {dimension} such pairs with low < high, of finite width, got "
+                         f"{box!r}")
+    return tuple((float(low), float(high)) for low, high in pairs)
 
 
 def label(ensemble: Ensemble, minima: np.ndarray, radius: float) -> np.ndarray:
@@ -139,6 +155,18 @@ def label(ensemble: Ensemble, minima: np.ndarray, radius: float) -> np.ndarray:
         exhausted = np.isin(ensemble.status, (Status.MAX_STEPS, Status.MAX_TRIALS))
         diverged = (ensemble.status == Status.DIVERGED) | (exhausted & (ensemble.g_norm > LARGE_GRADIENT))
     return np.where(diverged, DIVERGED, np.where(ensemble.success, nearest, NOT_CONVERGED))
+
+
+def _minima(objective: Objective, minima: Any, n: int) -> np.ndarray:
+    """The points (k, n) that label runs."""
+    minima = getattr(objective, "minima", None) if minima is None else minima
+    if minima is None:
+        raise ValueError(f"{objective!r} lists no minima: give them as `minima`, an array (k, {n})")
+    points = real_array(minima, "minima")
+    points = points.reshape(-1, n) if points.ndim == 1 and points.size % n == 0 else points
+    if points.ndim != 2 or points.shape[1] != n or not np.isfinite(points).all():
+        raise ValueError(f"`minima` must be finite points, an array (k, {n}), got {minima!r}")
+    return points
 
 
 def basins(objective: Objective, method: Method, box: Any = None, shape: tuple[int, ...] = (100, 100), *,
@@ -169,13 +197,19 @@ def basins(objective: Objective, method: Method, box: Any = None, shape: tuple[i
     -------
     Basins
     """
-    shape = tuple(int(n) for n in shape)
-    box = check_box(getattr(objective, "box", None) if box is None else box, len(shape))
-    points = getattr(objective, "minima", None) if minima is None else minima
-    if points is None:
-        raise ValueError(f"{objective!r} lists no minima: give them as `minima`, an array (k, {len(shape)})")
-    points = np.array(points, dtype=float).reshape(-1, len(shape))
+    check_problem(objective, method)
+    shape = check_shape(shape)
+    n = objective.dimension or len(shape)
+    if n != len(shape):
+        raise ValueError(f"`shape` must have {n} entries, one for each coordinate of {objective!r}, got {shape}")
+    box = getattr(objective, "box", None) if box is None else box
+    if box is None:
+        raise ValueError(f"{objective!r} has no box: give one as `box`, (low, high)")
+    box, points = check_box(box, n), _minima(objective, minima, n)
     radius = getattr(objective, "label_radius", 5e-2) if radius is None else radius
+    if not (is_number(radius) and radius > 0.0):
+        raise ValueError(f"`radius` must be > 0, got {radius!r}")
+    radius = float(radius)
     run = prepare(objective, method, grid(box, shape), gtol=gtol, max_steps=max_steps, **options)
 
     def labelled(ensemble: Ensemble) -> Basins:
