@@ -93,7 +93,28 @@ def read(formula: Callable, *arguments: Any, **named: Any) -> Any:
             raise
         raise explained(error, formula) from error
     except _UNREADABLE as error:
+        if getattr(error, "of_the_user", False):
+            raise
         raise explained(error, formula) from error
+
+
+def called(function: Callable, *arguments: Any) -> Any:
+    """Call a user's own function, which is no formula: its errors pass every reader as they are."""
+    try:
+        return function(*arguments)
+    except _UNREADABLE as error:
+        vars(error)["of_the_user"] = True
+        raise
+
+
+def form(value: Any) -> tuple | None:
+    """() of a number or a truth value, (n,) of a vector, the shape of another array; None of anything else."""
+    if hasattr(value, "coordinates"):
+        return ("any",) if hasattr(value, "reduced") else (len(value.coordinates),)
+    if hasattr(value, "graph"):
+        return ()
+    real = isinstance(value, (int, float, np.generic, np.ndarray)) and np.asarray(value).dtype.kind in "biuf"
+    return np.shape(value) if real else None
 
 
 def _given(value: Any) -> Any:

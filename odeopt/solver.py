@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from odeopt.backends import lanes, plain, vector
 from odeopt.backends.base import Outcome
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
+from odeopt.parameters import check_numbers, is_number, not_negative, real_array, whole
 from odeopt.results.solution import Ensemble, Solution, Trace, blocks
 from odeopt.status import Status
 from odeopt.trial import COUNTS, Limits, Machine
@@ -43,8 +45,8 @@ def solve(objective: Objective, method: Method, x0: Any, **options: Any) -> Solu
     Solution
         Divergence, a vanishing step and an exhausted limit are statuses with a message, not exceptions.
     """
-    x0 = _array(x0, "x0")
-    if x0.ndim != 1:
+    x0 = real_array(x0, "x0")
+    if x0.ndim != 1 or not x0.size:
         raise ValueError(f"`x0` must be one point, an array (n,), got the shape {x0.shape}; "
                          "for many starts use solve_many")
     return solve_many(objective, method, x0[None, :], **options)[0]
@@ -96,8 +98,9 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
     Returns
     -------
     Ensemble
-        After Ctrl-C what has ended is there, and the other rows have the status INTERRUPTED; with `out` the journal
-        is kept. If `out` can no longer be written when all runs have ended, the result is returned with a warning.
+        After Ctrl-C what has ended is there, and the other rows have the status INTERRUPTED (where they had not even
+        begun, x is the start and fun and jac are not-a-number); with `out` the journal is kept. If `out` can no
+        longer be written when all runs have ended, the result is returned with a warning.
 
     Raises
     ------
@@ -109,6 +112,9 @@ def solve_many(objective: Objective, method: Method, starts: Any, *, gtol: float
         If `out` or its journal is there, of another problem.
     OSError
         If `out` cannot be written.
+    Exception
+        What an objective in Python raises; with `out` the runs that had ended are in the journal, and the same call
+        goes on from there.
     """
     run = prepare(objective, method, starts, gtol=gtol, max_steps=max_steps, max_trials=max_trials, t_end=t_end,
                   count_rises=count_rises, trace=trace, backend=backend, threads=threads, progress=progress,
@@ -202,6 +208,39 @@ def prepare(objective: Objective, method: Method, starts: Any, *, gtol: float, m
             trace: bool = False, backend: str | None = None, threads: int | None = None,
             progress: bool = False, time_limit: float | None = None, stop_at_noise: bool = False) -> Run:
     """Check what `solve_many` is given."""
+    check_problem(objective, method)
+    starts = real_array(starts, "starts")
+    if starts.ndim != 2 or 0 in starts.shape:
+        raise ValueError(f"`starts` must be an array (S, n) of at least one start, got the shape {starts.shape}")
+    if objective.dimension is not None and starts.shape[1] != objective.dimension:
+        raise ValueError(f"{objective!r} takes points of {objective.dimension} coordinates, got starts of "
+                         f"{starts.shape[1]}")
+    limits = _limits(gtol, max_steps, max_trials, t_end)
+    if count_rises is not None:
+        not_negative(count_rises=count_rises)
+    for name, value in (("trace", trace), ("stop_at_noise", stop_at_noise), ("progress", progress)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"`{name}` must be True or False, got {value!r}")
+    machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits,
+                      rise=count_rises, traced=trace)
+    options = {"gtol": gtol, "max_steps": max_steps, "max_trials": max_trials, "t_end": t_end,
+               "count_rises": count_rises, "trace": trace, "backend": backend, "time_limit": time_limit,
+               "stop_at_noise": stop_at_noise}
+    backend = _backend(machine, backend, starts.shape[1])
+    if time_limit is not None and not (is_number(time_limit) and time_limit > 0):
+        raise ValueError(f"`time_limit` must be > 0, got {time_limit!r}: seconds, or None for no limit")
+    if time_limit is not None and backend == "lanes":
+        raise ValueError(f"`time_limit` must be None for the lanes, where starts run side by side, got {time_limit!r}: "
+                         "bound max_trials")
+    if stop_at_noise and backend != "vector":
+        raise ValueError(f'`stop_at_noise` is for compiled vectors (backend="vector"), this run is for {backend!r}')
+    return Run(machine, method, starts, backend,
+               {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()},
+               _threads(threads), progress)
+
+
+def check_problem(objective: Any, method: Any) -> None:
+    """Refuse what is no objective and no method, or has a parameter that is no number."""
     if not isinstance(objective, Objective):
         name = getattr(objective, "__name__", "")
         hint = f"write {name}()" if isinstance(objective, type) else "functions go into objectives.Function"
@@ -210,27 +249,8 @@ def prepare(objective: Objective, method: Method, starts: Any, *, gtol: float, m
         name = getattr(method, "__name__", "")
         hint = f": write {name}()" if name in methods.names() else "; see odeopt.methods"
         raise TypeError(f"`method` must be a Method, got {method!r}{hint}")
-    starts = _array(starts, "starts")
-    if starts.ndim != 2 or 0 in starts.shape:
-        raise ValueError(f"`starts` must be an array (S, n) of at least one start, got the shape {starts.shape}")
-    if objective.dimension is not None and starts.shape[1] != objective.dimension:
-        raise ValueError(f"{objective!r} takes points of {objective.dimension} coordinates, got starts of "
-                         f"{starts.shape[1]}")
-    limits = _limits(gtol, max_steps, max_trials, t_end)
-    machine = Machine(objective, method.flow, method.scheme, method.controller, float(method.h0), limits,
-                      rise=count_rises, traced=trace)
-    options = {"gtol": gtol, "max_steps": max_steps, "max_trials": max_trials, "t_end": t_end,
-               "count_rises": count_rises, "trace": trace, "backend": backend, "time_limit": time_limit,
-               "stop_at_noise": stop_at_noise}
-    backend = _backend(machine, backend, starts.shape[1])
-    if time_limit is not None and not (backend != "lanes" and time_limit > 0):
-        raise ValueError(f"`time_limit` must be > 0, got {time_limit!r}" if backend != "lanes" else
-                         "`time_limit` is not for the lanes, where starts run side by side: bound max_trials")
-    if stop_at_noise and backend != "vector":
-        raise ValueError(f'`stop_at_noise` is for compiled vectors (backend="vector"), this run is for {backend!r}')
-    return Run(machine, method, starts, backend,
-               {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()},
-               _threads(threads), progress)
+    check_numbers(objective)
+    check_numbers(method)
 
 
 def _go_on(ensemble: Ensemble, run: Run, status: Status, other: Method, journal: str | None) -> None:
@@ -259,27 +279,23 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _array(values: Any, name: str) -> np.ndarray:
-    try:
-        return np.array(values, dtype=float, order="C")
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must be an array of numbers, got {values!r}") from error
-
-
 def _limits(gtol: float, max_steps: int, max_trials: int | None, t_end: float | None) -> Limits:
-    max_trials = 100*max_steps if max_trials is None else max_trials
-    for name, value in (("max_steps", max_steps), ("max_trials", max_trials)):
-        if not (isinstance(value, (int, float, np.integer)) and value >= 1):
-            raise ValueError(f"`{name}` must be at least 1, got {value!r}")
-    if not (isinstance(gtol, (int, float)) and 0.0 <= gtol < math.inf):
-        raise ValueError(f"`gtol` must be >= 0 and finite, got {gtol!r}")
-    if t_end is not None and not t_end > 0:
-        raise ValueError(f"`t_end` must be > 0, got {t_end!r}")
-    return Limits(float(gtol), float(max_steps), float(max_trials), None if t_end is None else float(t_end))
+    not_negative(gtol=gtol)
+    steps = _count("max_steps", max_steps)
+    trials = 100.0*steps if max_trials is None else _count("max_trials", max_trials)
+    if t_end is not None and not (is_number(t_end) and t_end > 0):
+        raise ValueError(f"`t_end` must be > 0, got {t_end!r}: a time, or None for no end")
+    return Limits(float(gtol), steps, trials, None if t_end is None else float(t_end))
+
+
+def _count(name: str, value: float) -> float:
+    if not (is_number(value) and value >= 1 and (value == math.inf or value % 1 == 0)):
+        raise ValueError(f"`{name}` must be at least 1 and whole, got {value!r}")
+    return float(value) if value <= sys.float_info.max else math.inf
 
 
 def _backend(machine: Machine, backend: str | None, dimension: int) -> str:
-    if backend not in (None, *_BACKENDS):
+    if not (backend is None or (isinstance(backend, str) and backend in _BACKENDS)):
         raise ValueError(f'`backend` must be "lanes", "vector", "numpy" or None, got {backend!r}')
     formulas = [part for part in (machine.flow, machine.scheme) if part.backend is not None]
     plain = next(iter(formulas), machine.objective if machine.objective.backend is not None else None)
@@ -299,8 +315,7 @@ def _backend(machine: Machine, backend: str | None, dimension: int) -> str:
 def _threads(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not (isinstance(threads, (int, np.integer)) and threads >= 1):
-        raise ValueError(f"`threads` must be an integer >= 1, got {threads!r}")
+    whole(1, threads=threads)
     return int(threads)
 
 
@@ -318,9 +333,11 @@ def _ensemble(run: Run, outcome: Outcome, started: str) -> Ensemble:
     if rows is not None:
         trace = Trace(rows["t",], rows["tried",], _whole(rows["n",]), _whole(rows["trials",]), state(rows), rows["g",],
                       facts.pop("stride"), machine.objective, flow)
+    begun = (ends["status",] != Status.INTERRUPTED) | ~np.isnan(ends["g",]).all(axis=1)
     counts: dict[str, Any] = {name: _whole(ends[name,]) for name in COUNTS}
     return Ensemble(
-        x=z["x"], fun=_values(machine.objective, z["x"]), jac=ends["g",], z=z, t=ends["t",], h=ends["h",],
+        x=z["x"], fun=_values(machine.objective, z["x"], begun), jac=ends["g",], z=z, t=ends["t",],
+        h=ends["h",],
         nit=_whole(ends["n",]), trials=_whole(ends["trials",]), **counts, status=_whole(ends["status",]),
         memory=_nested(ends, "memory"), rises=None if machine.rise is None else _whole(ends["rises",]),
         starts=run.starts, objective=machine.objective, method=run.method, limits=machine.limits, backend=run.backend,
@@ -334,11 +351,15 @@ def _whole(column: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _values(objective: Objective, x: np.ndarray) -> np.ndarray:
-    """The objective at points (S, n), a block at a time: whole columns would be intermediate results of its formula."""
-    fun = np.empty(len(x))
+def _values(objective: Objective, x: np.ndarray, begun: np.ndarray) -> np.ndarray:
+    """The objective at points (S, n), a block at a time: whole columns would be intermediate results of its formula.
+
+    Of runs that were interrupted before they began it is not-a-number.
+    """
+    fun, places = np.full(len(x), np.nan), np.flatnonzero(begun)
     with np.errstate(all="ignore"):
-        for rows in blocks(len(x)):
+        for part in blocks(len(places)):
+            rows = places[part]
             fun[rows] = objective.f(np.ascontiguousarray(x[rows]))
     return fun
 

@@ -8,12 +8,12 @@ trace them. Nothing here branches on a recorded value.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from odeopt.language import FormulaError, Lazy, State, ask, asks, leaves, read, where
+from odeopt.language import FormulaError, Lazy, State, ask, asks, called, form, leaves, read, where
 from odeopt.schemes.base import Step
 from odeopt.status import Status
 
@@ -55,7 +55,7 @@ class Ode:
             counted = counted or kind
             self.evaluations[counted] = self.evaluations[counted] + 1
             plain = self.objective.backend is not None      # a user's own function raises its own errors
-            self.know(kind, x, function(x) if plain else read(function, x))
+            self.know(kind, x, called(function, x) if plain else read(function, x))
         return self._known[kind, _identity(x)]
 
     def f(self, x: Any) -> Any:
@@ -122,22 +122,33 @@ class Ode:
         if len(values) != len(z.blocks):
             raise FormulaError(f"{type(self.flow).__name__}.field returned {len(values)} values for the blocks "
                                f"{', '.join(z)}: return one for each, in this order")
+        for name, value in zip(z, values, strict=True):
+            if form(value) != ():                           # one number for all coordinates
+                _demand_form(f"{type(self.flow).__name__}.field", value, z[name], name)
         return State(dict(zip(z, values, strict=True)))
 
     def V(self, t: Any, z: State) -> Any:
         """The Lyapunov function at (t, z)."""
-        return ask(self._energy("V"), self.given(t, z))
+        return self._energy("V", t, z)
 
     def dissipation(self, t: Any, z: State) -> Any:
         """The rate -dV/dt that the flow states at (t, z)."""
-        return ask(self._energy("dissipation"), self.given(t, z))
+        return self._energy("dissipation", t, z)
 
-    def _energy(self, name: str) -> Callable:
+    def _energy(self, name: str, t: Any, z: State) -> Any:
         formula = getattr(self.flow, name, None)
         if formula is None:
             raise FormulaError(f"{type(self.flow).__name__} has no {name}: give the flow one, or choose a controller "
                                "that does not ask for it (Constant, EmbeddedError)")
-        return formula
+        value = ask(formula, self.given(t, z))
+        _demand_form(f"{type(self.flow).__name__}.{name}", value)
+        return value
+
+    def residual(self, t: Any, z: State, g: Any) -> Any:
+        """What is <= gtol^2 where a run has converged, with g in the gradient's place."""
+        value = ask(self.flow.residual, self.given(t, z) | {"g": g})
+        _demand_form(f"{type(self.flow).__name__}.residual", value)
+        return value
 
     def part(self, name: str, t: Any, z: State, h: Any) -> State:
         """The state after the sub-flow `name` for a time h."""
@@ -234,13 +245,16 @@ class Machine:
         flow, zero = self.flow, x*0.0
         ode = Ode(flow, self.objective, x)
         t = flow.t0
+        _demand_form(f"{type(flow).__name__}.t0", t)
         given = ode.given(t, State({"x": x}), h=self.h0)
-        first = {"x": x, **ask(flow.start, given)}
+        first = {"x": x, **_named(flow.start, given)}
         unknown = [name for name in first if name not in (*flow.blocks, *flow.scalars)]
         if unknown or any(s not in first for s in flow.scalars):
             raise FormulaError(f"{type(flow).__name__}.start must give every scalar of {flow.scalars} and only blocks "
                                f"of {flow.blocks}; it gave {', '.join(k for k in first if k != 'x') or 'nothing'}")
         z = State({b: first.get(b, zero) for b in flow.blocks} | {s: first[s] for s in flow.scalars})
+        for name, value in z.blocks.items():
+            _demand_form(f"{type(flow).__name__}.start", value, None if name in flow.scalars else x, name)
         record = {"status": 0.0, "t": t, "n": 0.0, "trials": 0.0, "h": self.h0, "z": z, "g": ode.g(x)}
         if self._asks_energy:
             record["V"] = ode.V(t, z)
@@ -252,8 +266,8 @@ class Machine:
             record["tried"] = np.nan
         given = {"x": x, "z": z, "h": self.h0, "V": Lazy(lambda: ode.V(t, z)), "g": record["g"],
                  "f": Lazy(lambda: ode.f(x))}
-        record["scheme_memory"] = ask(self.scheme.memory, given)
-        record["memory"] = ask(self.controller.memory, given)
+        record["scheme_memory"] = _named(self.scheme.memory, given)
+        record["memory"] = _named(self.controller.memory, given)
         record["status"] = self._ending(ode, record, changed=True, stuck=False)
         return record, {name: ode.evaluations[kind] for name, kind in COUNTS.items()}
 
@@ -271,12 +285,22 @@ class Machine:
         if not isinstance(step, Step):
             raise FormulaError(f"{type(self.scheme).__name__}.step must return a Step, got {type(step).__name__}: "
                                "return oo.Step(z)")
+        if not (isinstance(step.z, State) and list(step.z) == list(z)):
+            raise FormulaError(f"{type(self.scheme).__name__}.step must return a state of the blocks {', '.join(z)}, "
+                               f"got {step.z!r}: start from z, as in oo.Step(z.replace(x=...))")
+        _demand_state(f"{type(self.scheme).__name__}.step", step.z, z)
         used = h if step.h is None else step.h
         t1, z1 = t + used, step.z
         if self.limits.t_end is not None:                   # t + (t_end - t) may miss t_end by a rounding
             t1 = where(_truth(used == self.limits.t_end - t), self.limits.t_end, t1)
         if flow.jump is not None:
-            z1 = z1.replace(**ask(flow.jump, ode.given(t1, z1, z0=z)))
+            moved = _named(flow.jump, ode.given(t1, z1, z0=z))
+            unknown = [name for name in moved if name not in z1.blocks]
+            if unknown:
+                raise FormulaError(f"{type(flow).__name__}.jump must return blocks among {', '.join(z1)}, got "
+                                   f"{unknown[0]!r}")
+            z1 = z1.replace(**moved)
+            _demand_state(f"{type(flow).__name__}.jump", z1, z)
         V1 = Lazy(lambda: ode.V(t1, z1) if step.V is None else step.V)
         accept, h1, memory = self._controlled(ode, record, step, used, t1, z1, V1)
         decided = running & ~_truth(step.pending)
@@ -308,7 +332,7 @@ class Machine:
             status = self._ending(ode, new, changed, stuck)
         else:                                               # the stop test looks at another point, and returns it
             x, g = step.answer
-            hit = ask(flow.residual, ode.given(t, z.replace(x=x)) | {"g": g}) <= self.limits.gtol*self.limits.gtol
+            hit = ode.residual(t, z.replace(x=x), g) <= self.limits.gtol*self.limits.gtol
             found = running & hit
             new["z"], new["g"] = new["z"].replace(x=where(found, x, new["z"].x)), where(found, g, new["g"])
             other = Lazy(lambda: self._ending(ode, new, changed, stuck, converge=False))
@@ -321,6 +345,7 @@ class Machine:
         h = record["h"]
         cap = self.controller.cap(lambda: ask(self.flow.cap, ode.given(record["t"], record["z"])))
         if cap is not None:
+            _demand_form(f"{type(self.flow).__name__}.cap", cap)
             h = np.minimum(h, cap)
         return h if self.limits.t_end is None else np.minimum(h, self.limits.t_end - record["t"])
 
@@ -349,8 +374,14 @@ class Machine:
         if "V" in record:
             given["V0"] = record["V"]
         answer = ask(self.controller.control, given)
-        if not (isinstance(answer, tuple) and len(answer) == 3):
-            raise FormulaError(f"{type(self.controller).__name__}.control must return (accept, next h, memory)")
+        name = f"{type(self.controller).__name__}.control"
+        if not (isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], Mapping)):
+            raise FormulaError(f"{name} must return (accept, next h, memory), got {answer!r}: memory is a dict, "
+                               "perhaps empty")
+        if not (isinstance(answer[0], (bool, np.bool_)) or (form(answer[0]) == () and hasattr(answer[0], "graph"))):
+            raise FormulaError(f"{name} must return a condition as `accept`, got {answer[0]!r}: compare, as in "
+                               "V1 <= V0")
+        _demand_form(name, answer[1], None, "the next h")
         for part, memory, declared in ((self.controller, answer[2], record["memory"]),
                                        (self.scheme, {**step.memory, **step.inner}, record["scheme_memory"])):
             unknown = [name for name in memory if name not in declared]
@@ -362,7 +393,7 @@ class Machine:
     def _ending(self, ode: Ode, record: dict, changed: Any, stuck: Any, converge: bool = True) -> Any:
         """The status that follows from a record: the first of these reasons that holds, 0 if none does."""
         limits = self.limits
-        residual = ask(self.flow.residual, {**ode.given(record["t"], record["z"]), "g": record["g"]})
+        residual = ode.residual(record["t"], record["z"], record["g"])
         status: Any = 0.0
         reasons = [(stuck, Status.STALLED), (~_truth(changed), Status.STEP_UNDERFLOW),
                    (~_truth(record["h"] > self.controller.h_min), Status.STEP_UNDERFLOW),
@@ -385,6 +416,27 @@ def _more(after: Any, before: Any) -> Any:
 def _truth(condition: Any) -> Any:
     """A condition on which ~ means not: Python's own booleans would count as integers."""
     return np.bool_(condition) if isinstance(condition, (bool, np.bool_)) else condition
+
+
+def _demand_form(name: str, value: Any, like: Any = None, part: str = "") -> None:
+    """Refuse what a formula returned if it is no number, or no vector where it should be one as `like`."""
+    expected = () if like is None else form(like)
+    if form(value) != expected:
+        kind = "a number" if expected == () else "a vector like x"
+        raise FormulaError(f"{name} must return {kind}{f' for {part}' if part else ''}, got {value!r}")
+
+
+def _named(formula: Callable, given: dict) -> Any:
+    """What a formula returns by name: numbers and vectors in a dict."""
+    found = ask(formula, given)
+    if not isinstance(found, Mapping) or any(form(leaf) is None for leaf in leaves(found)):
+        raise FormulaError(f"{formula.__qualname__} must return a dict of numbers and vectors, got {found!r}")
+    return found
+
+
+def _demand_state(name: str, z: State, like: State) -> None:
+    for block, value in z.blocks.items():
+        _demand_form(name, value, like[block], block)
 
 
 def _differ(a: Any, b: Any) -> Any:

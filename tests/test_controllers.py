@@ -173,15 +173,15 @@ def test_the_flow_caps_the_step_before_each_trial():
     (lambda: ResetBacktracking(shrink=0.5), "`shrink` must be in (1, inf), got 0.5"),
     (lambda: ResetBacktracking(h0=0.0), "`h0` must be in (0, inf), got 0.0"),
     (lambda: Bisection(slope=1.5), "`slope` must be in (0, 1), got 1.5"),
-    (lambda: Bisection(bisections=0), "`bisections` must be in (0, inf), got 0"),
+    (lambda: Bisection(bisections=0), "`bisections` must be an integer >= 1, got 0"),
     (lambda: Prediction(safety=1.0), "`safety` must be in (0, 1), got 1.0"),
     (lambda: Prediction(floor=0.0), "`floor` must be in (0, inf), got 0.0"),
     (lambda: EmbeddedError(tol=0.0), "`tol` must be in (0, inf), got 0.0"),
     (lambda: EmbeddedError(shrink=1.0), "`shrink` must be in (1, inf), got 1.0"),
-    (lambda: EmbeddedError(order=0), "`order` must be in (0, inf), got 0"),
+    (lambda: EmbeddedError(order=0), "`order` must be an integer >= 1, got 0"),
     (lambda: Constant(h_max=0.0), "`h_max` must be in (0, inf), got 0.0"),
     (lambda: Constant(h_max="large"), "'large'"),
-    (lambda: Constant(h_min=-1.0), "`h_min` must be >= 0, got -1.0"),
+    (lambda: Constant(h_min=-1.0), "`h_min` must be >= 0 and finite, got -1.0"),
     (lambda: Constant(at="middle"), "'middle'")])
 def test_what_makes_no_sense_is_refused_with_its_value(make, message):
     with pytest.raises(ValueError) as error:

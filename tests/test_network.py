@@ -386,7 +386,7 @@ def test_the_energy_of_a_trained_network_decreases():
     network = Network((1, 5, 1), np.linspace(-1, 1, 20)[:, None], np.sin(3 * np.linspace(-1, 1, 20)))
     solution = oo.solve(network, oo.methods.lc_gd(), network.initial(1)[0], gtol=1e-12, max_steps=50, trace=True)
     V = solution.trace.V[solution.trace.accepted]
-    assert solution.backend == "numpy"
+    assert solution.backend == "vector"
     assert np.all(np.diff(V) < 0)
     assert solution.fun == network.f(solution.x) < 0.2 * V[0]
 

@@ -59,6 +59,17 @@ def columns(records: np.ndarray, shape: Sequence[tuple[tuple, int | None]]) -> d
     return views
 
 
+def unbegun(start: np.ndarray, shape: Sequence[tuple[tuple, int | None]]) -> np.ndarray:
+    """The record of a run that was interrupted before it began: of it the start is known, and no gradient.
+
+    To begin it would evaluate the objective, which may take long, after somebody pressed Ctrl-C.
+    """
+    record = np.zeros(sum(n or 1 for _, n in shape))
+    views = columns(record, shape)
+    views["z", "x"][...], views["g",][...] = start, np.nan
+    return record
+
+
 class Story:
     """The records (width,) of one run after every `stride` trials; the stride doubles where they grow too many."""
 

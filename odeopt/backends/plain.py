@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from typing import Any
 
 import numpy as np
 
-from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, flat, journal, named, told
+from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, flat, journal, named, told, unbegun
 from odeopt.status import Status
-from odeopt.trial import Machine
+from odeopt.trial import Machine, with_parameters
 
 
 def run(run: Any, path: str | None) -> Outcome:
     """Run to the ends, with a journal at `path`."""
     began = time.perf_counter()
-    machine, starts = run.machine, run.starts
+    machine, starts = _of_numpy(run.machine), run.starts
     with np.errstate(all="ignore"):
         first = machine.begin(starts[0].copy())
         shape = [(name, len(value) if np.ndim(value) else None) for name, value in named(_all(*first))]
@@ -38,15 +39,21 @@ def run(run: Any, path: str | None) -> Outcome:
             except KeyboardInterrupt:
                 warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=5)
         for i in np.flatnonzero(~done):
-            records[i] = _row(*machine.begin(starts[i].copy()))
+            records[i] = unbegun(starts[i], shape)
             stories.append(Story(records[i].copy()))
-            records[i, 0] = Status.INTERRUPTED
     facts: dict[str, Any] = {"time": time.perf_counter() - began, "compile_time": 0.0, "threads": 1, "seconds": seconds}
     rows = None
     if machine.traced:
         table, facts["stride"] = told([(story.rows(), story.stride) for story in stories], records[:, None])
         rows = columns(table, shape)
     return Outcome(columns(records, shape), rows, facts)
+
+
+def _of_numpy(machine: Machine) -> Machine:
+    """The same formulas with NumPy's numbers as parameters, for which 1/0 is inf as in the lanes."""
+    parts = {name: with_parameters(getattr(machine, name), name, lambda _, value: np.float64(value))
+             for name in ("flow", "scheme", "controller")}
+    return dataclasses.replace(machine, **parts)
 
 
 def _run_one(machine: Machine, record: dict, counts: dict, time_limit: float) -> tuple[np.ndarray, Story]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, journal, told
+from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, journal, told, unbegun
 from odeopt.status import Status
 from odeopt.trial import COUNTS
 
@@ -26,7 +26,7 @@ def run(run: Any, path: str | None) -> Outcome:
     kernel, evaluator, n = run.kernel, run.machine.objective.evaluator(run.starts.shape[1]), run.starts.shape[1]
     compiled = time.perf_counter()
     shape = [(name, n if varying else None) for name, varying in zip(kernel.paths, kernel.varying, strict=True)]
-    pool = _Pool(run, kernel, evaluator, sum(size or 1 for _, size in shape))
+    pool = _Pool(run, kernel, evaluator, shape)
     with journal(run, path, pool.records.shape[1]) as kept:
         threads = pool.go(kept)
     evaluator.check()
@@ -34,7 +34,7 @@ def run(run: Any, path: str | None) -> Outcome:
     for name in COUNTS:
         per_trial, per_step = kernel.work.counts[name]
         counted = ends["work", name] if ("work", name) in ends else per_trial*ends["trials",] + per_step*ends["n",]
-        ends[name,] = pool.first_work[name] + counted
+        ends[name,] = pool.first_work[name]*pool.begun + counted
     rows, finished = None, time.perf_counter()
     facts: dict[str, Any] = {"time": finished - compiled, "compile_time": compiled - began, "threads": threads,
                              "flags": FLAGS, "seconds": pool.seconds}
@@ -48,10 +48,12 @@ def run(run: Any, path: str | None) -> Outcome:
 class _Pool:
     """Threads that take start after start."""
 
-    def __init__(self, run: Any, kernel: Any, evaluator: Any, width: int) -> None:
-        self._run, self._kernel, self._evaluator = run, kernel, evaluator
-        S = len(run.starts)
-        self.records, self.seconds, self.stories = np.zeros((S, width)), np.zeros(S), [None]*S
+    def __init__(self, run: Any, kernel: Any, evaluator: Any, shape: list[tuple[tuple, int | None]]) -> None:
+        self._run, self._kernel, self._evaluator, self._shape = run, kernel, evaluator, shape
+        S, width = len(run.starts), sum(size or 1 for _, size in shape)
+        self.records, self.seconds = np.zeros((S, width)), np.zeros(S)
+        self.stories: list[Any] = [None]*S
+        self.begun = np.ones(S, dtype=bool)
         self.first_work: dict[str, int] = {}
         self._stop, self._lock, self._ended = threading.Event(), threading.Lock(), threading.Semaphore(0)
         self._begun = 0
@@ -76,12 +78,11 @@ class _Pool:
                     warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=6)
             for future in futures:
                 future.result()
-        room = self._room()
         for i in queue:                                     # interrupted before these were begun
-            self._begin(room, i)
-            self._end(room, i, Status.INTERRUPTED)
+            self.records[i], self.begun[i] = unbegun(self._run.starts[i], self._shape), False
+            self.stories[i] = Story(self.records[i].copy()) if self._run.machine.traced else None
         if not self.first_work:                             # all are in the journal
-            self._begin(room, 0)
+            self._begin(self._room(), 0)
         return threads
 
     def _room(self) -> Any:

@@ -64,8 +64,11 @@ class _Lines:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
         return self.builder.shuffle_vector(line, ir.Constant(line.type, ir.Undefined), mask)
 
-    def loop(self, n, carried, body):
-        """Write ``carried = body(i, carried)`` for ``i`` in ``range(n)``; return the last values."""
+    def loop(self, n, carried, body, width=None):
+        """Write ``carried = body(i, carried)`` for ``i`` in ``range(n)``; return the last values.
+
+        `width` asks LLVM for vectors of so many rounds.
+        """
         builder, before = self.builder, self.builder.basic_block
         head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
         builder.branch(head)
@@ -77,7 +80,12 @@ class _Lines:
         for phi, start, following in zip([i, *values], [_integer(0), *carried], new, strict=True):
             phi.add_incoming(start, before)
             phi.add_incoming(following, builder.basic_block)
-        builder.branch(head)
+        back = builder.branch(head)
+        if width is not None:
+            hint = builder.module.add_metadata(["llvm.loop.vectorize.width", ir.IntType(32)(width)])
+            name = builder.module.add_metadata([hint, hint])
+            name.operands = (name, hint)  # a loop's name begins with itself
+            back.set_metadata("llvm.loop", name)
         builder.position_at_end(after)
         return values
 
@@ -220,6 +228,30 @@ def fill(context, W, w, A, a):
         return context.get_dummy_value()
 
     return types.void(W, types.int64, A, types.int64), generate
+
+
+@intrinsic
+def each(typing, function, n, A, places):
+    """Call ``function(i, A, places)`` for ``i`` in ``range(n)``, a line at a time.
+
+    By itself LLVM would take the machine's vectors one by one: the long chains of elementary functions leave half of
+    its units idle then, where lines are of two vectors.
+    """
+    call = function.get_call_type(typing, (types.int64, A, places), {})
+
+    def generate(context, builder, signature, arguments):
+        _, n, A, places = arguments
+        lines = _Lines(builder, signature.args[2].dtype)
+        called = context.get_function(function, call)
+
+        def body(i, carried):
+            called(builder, [i, A, places])
+            return carried
+
+        lines.loop(n, [], body, width=lines.lanes)
+        return context.get_dummy_value()
+
+    return types.void(function, types.int64, A, places), generate
 
 
 @intrinsic

@@ -193,24 +193,26 @@ def _reduced_tanh(x, shift):
     """Return ``u = tanh(r)`` and ``k``, where ``x = k ln(2)/2 + r``.
 
     ``|r - shift| <= ln(2)/4``, for ``|shift| <= 0.083``.  Taylor series to
-    degree 21; the remainder is below ``5e-18`` relative.
+    degree 21; the remainder is below ``5e-18`` relative.  Even and odd powers
+    of ``z = r**2`` apart: two short chains are faster than one.
     """
     t = (x - shift) * (2.0 * _LOG2_E) + _ROUND
     n = t - _ROUND
     k = _to_bits(t) - _ROUND_BITS
     r = (x - n * (0.5 * _LN2_HI)) - n * (0.5 * _LN2_LO)
     z = r * r
-    q = 18888466084 / 194896477400625.0
-    q = q * z - 443861162 / 1856156927625.0
-    q = q * z + 6404582 / 10854718875.0
-    q = q * z - 929569 / 638512875.0
-    q = q * z + 21844 / 6081075.0
-    q = q * z - 1382 / 155925.0
-    q = q * z + 62 / 2835.0
-    q = q * z - 17 / 315.0
-    q = q * z + 2 / 15.0
-    q = q * z - 1 / 3.0
-    return r + (r * z) * q, k
+    w = z * z
+    even = -443861162 / 1856156927625.0
+    even = even * w - 929569 / 638512875.0
+    even = even * w - 1382 / 155925.0
+    even = even * w - 17 / 315.0
+    even = even * w - 1 / 3.0
+    odd = 18888466084 / 194896477400625.0
+    odd = odd * w + 6404582 / 10854718875.0
+    odd = odd * w + 21844 / 6081075.0
+    odd = odd * w + 62 / 2835.0
+    odd = odd * w + 2 / 15.0
+    return r + (r * z) * (even + z * odd), k
 
 
 @_inlined

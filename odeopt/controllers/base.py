@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.language import ask, asks, collecting
+from odeopt.parameters import between, not_negative
 
 GIVEN = ("h", "t", "n", "gtol", "V0", "V1", "predicted", "error", "solved", "updates", "z0", "z1", "f0", "f1",
          "g0", "g1", "Q0")
@@ -44,10 +45,9 @@ class Controller:
             raise ValueError(f'`at` must be "step", "start" or "end", got {self.at!r}')
         if isinstance(self.h_max, str) and self.h_max != "flow":
             raise ValueError(f'`h_max` must be a number, "flow" or None, got {self.h_max!r}')
-        if isinstance(self.h_max, (int, float)):
+        if not isinstance(self.h_max, str | None):
             self._demand(0.0, self.h_max, np.inf, "h_max")
-        if not self.h_min >= 0.0:
-            raise ValueError(f"`h_min` must be >= 0, got {self.h_min!r}")
+        not_negative(h_min=self.h_min)
 
     def memory(self) -> dict:
         """Starting values of what the controller remembers from trial to trial; may ask for h, x, f, g, V."""
@@ -61,8 +61,7 @@ class Controller:
         return flow_cap() if isinstance(self.h_max, str) else self.h_max
 
     def _demand(self, low: float, value: Any, high: float, name: str) -> None:
-        if not low < value < high:
-            raise ValueError(f"`{name}` must be in ({low:g}, {high:g}), got {value!r}")
+        between(low, high, **{name: value})
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,9 @@ class Both(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, part in (("first", self.first), ("second", self.second)):
+            if not isinstance(part, Controller):
+                raise TypeError(f"`{name}` must be a Controller, got {part!r}")
         if self.first.at != self.second.at:
             raise ValueError(f"both controllers must have the same `at`, got {self.first.at!r} and {self.second.at!r}")
         object.__setattr__(self, "at", self.first.at)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.controllers.base import Controller
+from odeopt.parameters import whole
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class EmbeddedError(Controller):
         super().__post_init__()
         self._demand(0.0, self.tol, np.inf, "tol")
         self._demand(0.0, self.safety, np.inf, "safety")
-        self._demand(0, self.order, np.inf, "order")
+        whole(1, order=self.order)
         self._demand(1.0, self.grow, np.inf, "grow")
         self._demand(1.0, self.shrink, np.inf, "shrink")
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.controllers.base import Controller
+from odeopt.parameters import whole
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Bisection(LyapunovBacktracking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(0, self.bisections, np.inf, "bisections")
+        whole(1, bisections=self.bisections)
 
     def memory(self, h: Any) -> dict:
         return {"phase": 0.0, "low": h, "high": h, "failed": 0.0, "repeats": 0.0}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.controllers.base import Controller
+from odeopt.parameters import is_number
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Solved(Controller):
         super().__post_init__()
         self._demand(1.0, self.shrink, np.inf, "shrink")
         self._demand(np.nextafter(1.0, 0.0), self.grow, np.inf, "grow")
+        if not (is_number(self.quick) and self.quick > 0.0):
+            raise ValueError(f"`quick` must be a number > 0, got {self.quick!r}")
 
     def memory(self) -> dict:
         return {"attempts": 0.0}

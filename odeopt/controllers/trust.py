@@ -86,7 +86,7 @@ class Uphill(FletcherGain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.b not in (1, 2):
+        if not (isinstance(self.b, int) and self.b in (1, 2)):
             raise ValueError(f"`b` must be 1 or 2, got {self.b!r}")
 
     def memory(self, x: Any, V: Any) -> dict:
@@ -126,8 +126,8 @@ class NielsenGain(Controller):
         super().__post_init__()
         self._demand(1.0, self.beta, np.inf, "beta")
         self._demand(1.0, self.gamma, np.inf, "gamma")
-        if not (isinstance(self.p, int) and self.p % 2 == 1):
-            raise ValueError(f"`p` must be an odd integer, got {self.p!r}")
+        if not (isinstance(self.p, int) and self.p > 0 and self.p % 2 == 1):
+            raise ValueError(f"`p` must be an odd integer > 0, got {self.p!r}")
 
     def memory(self) -> dict:
         return {"nu": 1.0*self.beta}

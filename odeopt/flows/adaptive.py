@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from odeopt.flows.base import Flow
+from odeopt.parameters import not_negative, positive
 
 
 def relaxed(rate: Any, h: Any, average: Any, towards: Any) -> Any:
@@ -38,6 +39,10 @@ class AdaGrad(Flow):
     blocks = ("x", "s")
     positive = ("s",)
     parts = ("accumulate", "move")
+
+    def __post_init__(self) -> None:
+        positive(rate=self.rate)
+        not_negative(eps=self.eps)
 
     def direction(self, s: Any, g: Any) -> Any:
         return g/(np.sqrt(s) + self.eps)
@@ -76,6 +81,10 @@ class RMSProp(Flow):
     blocks = ("x", "s")
     positive = ("s",)
     parts = ("average", "move")
+
+    def __post_init__(self) -> None:
+        positive(rate=self.rate)
+        not_negative(eps=self.eps)
 
     def direction(self, s: Any, g: Any) -> Any:
         return g/(np.sqrt(s) + self.eps)
@@ -124,6 +133,10 @@ class AWB(Flow):
     positive = ("s",)
     parts = ("moments", "move")
 
+    def __post_init__(self) -> None:
+        positive(first_rate=self.first_rate, second_rate=self.second_rate)
+        not_negative(eps=self.eps)
+
     def field(self, m: Any, s: Any, g: Any) -> Any:
         return -m/np.sqrt(s + self.eps), self.first_rate*(g - m), self.second_rate*(g*g - s)
 
@@ -165,6 +178,10 @@ class Adam(Flow):
     blocks: ClassVar[tuple[str, ...]] = ("x", "m", "s")
     positive: ClassVar[tuple[str, ...]] = ("s",)
     parts = ("moments", "move")
+
+    def __post_init__(self) -> None:
+        positive(first_rate=self.first_rate, second_rate=self.second_rate)
+        not_negative(eps=self.eps)
 
     def corrections(self, t: Any) -> tuple:
         return 1.0 - np.exp(-self.first_rate*t), 1.0 - np.exp(-self.second_rate*t)

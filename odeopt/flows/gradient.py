@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.flows.base import Flow
+from odeopt.parameters import between, positive
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ class PGradient(GradientFlow):
     p: float = 3.0
 
     def __post_init__(self) -> None:
-        if not 1.0 < self.p < np.inf:
-            raise ValueError(f"`p` must be > 1 and finite, got {self.p!r}")
+        between(1.0, np.inf, p=self.p)
 
     def weight(self, g: Any) -> Any:
         """|x'|/|g|."""
@@ -81,6 +81,9 @@ class ClippedGradient(GradientFlow):
     """
 
     threshold: float = 1e-3
+
+    def __post_init__(self) -> None:
+        positive(threshold=self.threshold)
 
     def clip(self, g: Any) -> Any:
         return np.minimum(1.0, self.threshold/np.sqrt(g @ g))

@@ -9,6 +9,7 @@ import numpy as np
 
 from odeopt.flows.adaptive import relaxed
 from odeopt.flows.base import Flow
+from odeopt.parameters import between, not_negative, positive
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class HeavyBall(Flow):
 
     blocks = ("x", "v")
     parts = ("damp", "kick", "drift")
+
+    def __post_init__(self) -> None:
+        not_negative(friction=self.friction)
+        positive(gain=self.gain)
 
     def field(self, v: Any, g: Any) -> Any:
         return v, -self.friction*v - self.gain*g
@@ -86,6 +91,9 @@ class CorrectedMomentum(Flow):
     blocks = ("x", "m")
     parts = ("average", "move")
 
+    def __post_init__(self) -> None:
+        positive(rate=self.rate)
+
     def correction(self, t: Any) -> Any:
         return 1.0 - np.exp(-self.rate*t)
 
@@ -124,6 +132,9 @@ class NesterovAVD(Flow):
     blocks = ("x", "v")
     parts = ("damp", "kick", "drift")
 
+    def __post_init__(self) -> None:
+        positive(alpha=self.alpha)
+
     def over_time(self, t: Any, v: Any, g: Any) -> Any:
         """v/t."""
         return np.where(t > 0.0, v/t, -g/(1.0 + self.alpha))
@@ -157,8 +168,7 @@ class NesterovConvex(NesterovAVD):
     """
 
     def __post_init__(self) -> None:
-        if not self.alpha > 1.0:
-            raise ValueError(f"`alpha` must be > 1, got {self.alpha!r}")
+        between(1.0, np.inf, alpha=self.alpha)
 
     def V(self, t: Any, x: Any, v: Any, f: Any, f_star: Any, x_star: Any) -> Any:
         y = x - x_star + (t/(self.alpha - 1.0))*v

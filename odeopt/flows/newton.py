@@ -9,6 +9,7 @@ import numpy as np
 
 from odeopt.flows.base import Flow
 from odeopt.language import linear_solve, put
+from odeopt.parameters import not_negative
 
 TINY = 1e-16                    # a smaller entry of the metric is replaced by 1, as in the authors' code
 
@@ -49,6 +50,9 @@ class LevenbergMarquardt(Flow):
     """
 
     mu: float = 10.0
+
+    def __post_init__(self) -> None:
+        not_negative(mu=self.mu)
 
     def direction(self, g: Any, Q: Any) -> Any:
         return linear_solve(with_diagonal(Q, self.mu*np.ones_like(g)), g)

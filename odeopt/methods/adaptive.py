@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from odeopt.controllers import EmbeddedError, ResetBacktracking, Solved
 from odeopt.flows import GradientFlow, HeavyBall, RestingHeavyBall
-from odeopt.methods.base import Method, positive, published, share
+from odeopt.methods.base import Method, published
+from odeopt.parameters import positive, share
 from odeopt.schemes import EulerRichardson, ExplicitEuler, MeanVelocity, ProjectedEuler, SemiImplicitEuler
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from odeopt.controllers import Controller
 from odeopt.flows import Flow
+from odeopt.parameters import between, is_number, positive
 from odeopt.schemes import Scheme
 from odeopt.status import Status
 
@@ -45,7 +46,7 @@ class Method:
             if not isinstance(value, kind):
                 hint = f": write {value.__name__}()" if isinstance(value, type) and issubclass(value, kind) else ""
                 raise TypeError(f"Method: `{part}` must be a {kind.__name__}, got {value!r}{hint}")
-        if not (isinstance(self.h0, (int, float)) and 0.0 < self.h0 < math.inf):
+        if not (is_number(self.h0) and 0.0 < self.h0 < math.inf):
             raise ValueError(f"Method: `h0` must be a finite step > 0, got {self.h0!r}")
         if self.then is not None and not (isinstance(self.then, tuple) and len(self.then) == 2
                                           and isinstance(self.then[0], Status) and isinstance(self.then[1], Method)):
@@ -92,23 +93,15 @@ def get(name: str, **hyper: float) -> Method:
     return function(**hyper)
 
 
-def positive(**values: float) -> None:
-    """Refuse what is not positive and finite."""
-    for name, value in values.items():
-        if not 0.0 < value < math.inf:
-            raise ValueError(f"`{name}` must be > 0 and finite, got {value!r}")
-
-
-def share(**values: float) -> None:
-    """Refuse what is not in [0, 1)."""
-    for name, value in values.items():
-        if not 0.0 <= value < 1.0:
-            raise ValueError(f"`{name}` must be in [0, 1), got {value!r}")
-
-
 def relaxation_rate(beta: float, lr: float, name: str) -> float:
     """The rate at which a moving average with `beta` relaxes, its step being lr."""
     positive(lr=lr)
-    if not 0.0 < beta < 1.0:
-        raise ValueError(f"`{name}` must be in (0, 1), got {beta!r}")
+    between(0.0, 1.0, **{name: beta})
     return -math.log(beta)/lr
+
+
+def relaxation_rates(betas: tuple[float, float], lr: float) -> tuple[float, float]:
+    """Those of the averages of gradients and of their squares."""
+    if not (isinstance(betas, (tuple, list)) and len(betas) == 2):
+        raise ValueError(f"`betas` must be two numbers in (0, 1), got {betas!r}")
+    return relaxation_rate(betas[0], lr, "betas[0]"), relaxation_rate(betas[1], lr, "betas[1]")

@@ -6,7 +6,8 @@ import math
 
 from odeopt.controllers import Constant
 from odeopt.flows import AWB, AdaGrad, Adam, AMSGrad, CorrectedMomentum, GradientFlow, HeavyBall, NesterovAVD, RMSProp
-from odeopt.methods.base import Method, positive, published, relaxation_rate, share
+from odeopt.methods.base import Method, published, relaxation_rate, relaxation_rates
+from odeopt.parameters import positive, share
 from odeopt.schemes import Accelerated, ExplicitEuler, Heun, Lie, LookAhead, SemiImplicitEuler, Verlet
 
 
@@ -99,19 +100,19 @@ def rmsprop(lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8) -> Method:
 @published("AWB")
 def awb(lr: float = 0.1, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-10) -> Method:
     """Adam without bias correction, eps inside the root."""
-    flow = AWB(relaxation_rate(betas[0], lr, "betas[0]"), relaxation_rate(betas[1], lr, "betas[1]"), eps)
+    flow = AWB(*relaxation_rates(betas, lr), eps)
     return Method(flow, Lie(), Constant(), lr, "awb")
 
 
 @published("Adam")
 def adam(lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Method:
     """PyTorch's Adam: the Lie word of exact moment relaxations, bias correction by the clock."""
-    flow = Adam(relaxation_rate(betas[0], lr, "betas[0]"), relaxation_rate(betas[1], lr, "betas[1]"), eps)
+    flow = Adam(*relaxation_rates(betas, lr), eps)
     return Method(flow, Lie(), Constant(), lr, "adam")
 
 
 @published("AMSGrad")
 def amsgrad(lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Method:
     """PyTorch's Adam with amsgrad=True: the largest of the uncorrected averages of squares, corrected afterwards."""
-    flow = AMSGrad(relaxation_rate(betas[0], lr, "betas[0]"), relaxation_rate(betas[1], lr, "betas[1]"), eps)
+    flow = AMSGrad(*relaxation_rates(betas, lr), eps)
     return Method(flow, Lie(), Constant(), lr, "amsgrad")

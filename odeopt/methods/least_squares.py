@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from odeopt.controllers import Constant, EmbeddedError, FletcherGain, LyapunovBacktracking, NielsenGain, Uphill
 from odeopt.flows import LevenbergMarquardt, Newton, ScaledGradient
-from odeopt.methods.base import Method, positive, published
+from odeopt.methods.base import Method, published
+from odeopt.parameters import positive
 from odeopt.schemes import EulerRichardson, ExplicitEuler, GaussNewtonEuler
 
 

@@ -5,6 +5,8 @@ from itertools import pairwise, product
 
 import numpy as np
 
+from odeopt.parameters import numbers, positive, whole
+
 from .base import CriticalPoint, Landscape
 
 __all__ = [
@@ -18,11 +20,6 @@ __all__ = [
     "StyblinskiTang",
     "VValley",
 ]
-
-
-def _at_least(name, number, least):
-    if number < least:
-        raise ValueError(f"`{name}` must be at least {least}, got {number}.")
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,7 @@ class Quadratic(Landscape):
     spectrum: tuple = (1.0, 10.0)
 
     def __post_init__(self):
+        numbers(spectrum=self.spectrum)
         if not self.spectrum or 0.0 in self.spectrum:
             raise ValueError(
                 "`spectrum` must hold at least one number and no zero (a zero "
@@ -150,7 +148,8 @@ class Rosenbrock(Landscape):
     box = (-2.0, 2.0)
 
     def __post_init__(self):
-        _at_least("dimension", self.dimension, 2)
+        whole(2, dimension=self.dimension)
+        positive(b=self.b)
 
     def value(self, *x):
         total = 0.0
@@ -280,7 +279,7 @@ class StyblinskiTang(Landscape):
     box = (-5.0, 5.0)
 
     def __post_init__(self):
-        _at_least("dimension", self.dimension, 1)
+        whole(1, dimension=self.dimension)
 
     def value(self, *x):
         return 0.5 * sum(((a * a - 16.0) * a + 5.0) * a for a in x)
@@ -330,7 +329,8 @@ class LogSumExp(Landscape):
     temperature: float = 1.0
 
     def __post_init__(self):
-        _at_least("dimension", self.dimension, 1)
+        whole(1, dimension=self.dimension)
+        positive(temperature=self.temperature)
 
     def value(self, *x):
         total = 0.0

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.objectives.base import CriticalPoint, Landscape
+from odeopt.parameters import numbers
 
 __all__ = ["ExponentialFit", "LeastSquares", "PowellSingular"]
 
@@ -80,6 +81,7 @@ class ExponentialFit(LeastSquares):
     box = (0.0, 250.0)
 
     def __post_init__(self) -> None:
+        numbers(times=self.times, data=self.data)
         if not 0 < len(self.times) == len(self.data):
             raise ValueError(f"`times` and `data` must be as many, and at least one, got {len(self.times)} and "
                              f"{len(self.data)}")

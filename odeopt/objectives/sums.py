@@ -10,6 +10,8 @@ a constant step does not stop, unless its splitting is balanced.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from odeopt.parameters import whole
+
 from .base import CriticalPoint, Landscape
 
 __all__ = ["Component", "Example"]
@@ -203,7 +205,8 @@ class Example(Landscape):
     box = (-1.0, 1.0)
 
     def __post_init__(self):
-        if not 1 <= self.number <= len(_SUMS):
+        whole(1, number=self.number)
+        if self.number > len(_SUMS):
             raise ValueError(
                 f"`number` must be in 1..{len(_SUMS)}, got {self.number}."
             )
@@ -256,10 +259,10 @@ class Component(Landscape):
 
     def __post_init__(self):
         batches = Example(self.number).batches
-        if not 0 <= self.index < batches:
+        if not (isinstance(self.index, int) and 0 <= self.index < batches):
             raise ValueError(
                 f"Example({self.number}) has the components 0..{batches - 1}, "
-                f"got {self.index}."
+                f"got {self.index!r}."
             )
 
     def value(self, x):

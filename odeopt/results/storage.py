@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -392,7 +393,12 @@ def kept(out: str | os.PathLike, run: Run, finish: Callable[[Ensemble], Any]) ->
     finish : callable
         Makes of the ensemble the result to be saved.
     """
+    if not isinstance(out, (str, os.PathLike)):
+        raise TypeError(f"`out` must be a path, got {out!r}")
     path = os.path.abspath(out)
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, f"`out` must be a file, got the folder {os.fspath(out)!r}: name a file "
+                                "in it", path)
     journal = path + ".part"
     if os.path.exists(path):
         result = _finished(path, run, finish)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.language import FormulaError, State, ask, where
+from odeopt.parameters import not_negative, positive, whole
 from odeopt.schemes.base import Scheme, Step
 
 
@@ -32,6 +33,10 @@ class ProjectedEuler(Scheme):
     tol: float = 1e-9
     most: int = 1000
     far: float = 1e6
+
+    def __post_init__(self) -> None:
+        positive(tol=self.tol, far=self.far)
+        whole(1, most=self.most)
 
     def memory(self, z: State) -> dict:
         return {"along": 0.0, "updates": 0.0, "target": 0.0, "normal": 0.0*z}
@@ -77,6 +82,10 @@ class MeanVelocity(Scheme):
 
     h0: float = 0.1
     rest: float = 1e-12
+
+    def __post_init__(self) -> None:
+        positive(h0=self.h0)
+        not_negative(rest=self.rest)
 
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
         for name in ("friction", "gain"):

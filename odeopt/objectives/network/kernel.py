@@ -2,8 +2,8 @@
 
 One kernel serves all networks with the same activations, loss and precision; their sizes and depth are numbers in
 `layout`. The samples pass in tiles of 16 strips (see `odeopt.compile.strips`), forward and backward, so that the
-values between the two stay in cache. Values of a layer stand as [strip][unit][sample]; strips have an odd number of
-lines, since the lines of one unit would otherwise share a few sets of the cache.
+values between the two stay in cache. Values of a layer stand as [strip][unit][sample]. A strip whose
+lines are a multiple of 16 has one more, since those of one unit would otherwise share a few sets of the cache.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from odeopt.objectives.network.losses import LOSSES
 TILE = 16                       # strips that pass forward and backward together
 _BLOCK = 256                    # inputs of a product that stay in the L1 cache, with their weights in the L2
 _ROWS = 24                      # rows of a gradient whose lines stay in the L1 cache
+_CLASH = 16                     # strips of so many lines are padded
 _HEADER, _ROW = 11, 7           # numbers of the layout: at its head, and for each layer
 _FLAGS = "{'arcp', 'contract', 'nsz'}"
 
@@ -30,23 +31,23 @@ from numba import {dtype} as number
 {vector_math}
 {strips}
 FLAGS = {flags}
-LANES, TILE, BLOCK, ROWS, HEADER, ROW = {lanes}, {tile}, {block}, {rows}, {header}, {row}
+LANES, TILE, BLOCK, ROWS, CLASH, HEADER, ROW = {lanes}, {tile}, {block}, {rows}, {clash}, {header}, {row}
 compiled = njit(error_model="numpy", fastmath=FLAGS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 '''
 
 _ACTIVATION = '''
 @compiled
-def activate_{k}(A, z_, a_, n):
-    for l in range(n):
-        z = {working}(A[{z_} + l])
-        A[a_ + l] = number({text})
+def value_{k}(l, A, places):
+    z_, a_ = places
+    z = {working}(A[{z_} + l])
+    A[a_ + l] = number({text})
 
 
 @compiled
-def descend_{k}(A, s_, z_, a_, n):
-    for l in range(n):
-        z, a = {working}(A[{z_} + l]), {working}(A[a_ + l])
-        A[a_ + l] = number({working}(A[s_ + l])*({slope}))
+def slope_{k}(l, A, places):
+    s_, z_, a_ = places
+    z, a = {working}(A[{z_} + l]), {working}(A[a_ + l])
+    A[a_ + l] = number({working}(A[s_ + l])*({slope}))
 '''
 
 _CHOICE = '''
@@ -126,14 +127,14 @@ def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
 
 _EVALUATE = '''
 @compiled
-def odd(n):
-    return n + 1 - n % 2
+def padded(n):
+    return n + 1 if n % CLASH == 0 else n
 
 
 @compiled
 def place(layout, o, lines, room, first):
     "Where `lines` of the layer at o begin: those of strip `first`, if there is room for so many strips."
-    return layout[10] + (lines*room + first*odd(layout[o + 1]))*LANES
+    return layout[10] + (lines*room + first*padded(layout[o + 1]))*LANES
 
 
 @compiled
@@ -182,12 +183,12 @@ def correlate(D, d, sd, rows, B, b, sb, columns, strips, G, g):
 @compiled
 def forward(data, first, A, layout, room, at, strips):
     "The values of all layers, for strips of the data from `first` on."
-    B, b, sb = data, first*odd(layout[HEADER])*LANES, odd(layout[HEADER])
+    B, b, sb = data, first*padded(layout[HEADER])*LANES, padded(layout[HEADER])
     for k in range(layout[2]):
         o = HEADER + k*ROW
         inputs, outputs, w, bias = layout[o], layout[o + 1], layout[o + 2], layout[o + 3]
         z, y = place(layout, o, layout[o + 4], room, at), place(layout, o, layout[o + 5], room, at)
-        sy = odd(outputs)
+        sy = padded(outputs)
         for t in range(strips):
             for j in range(sy):
                 fill(A, bias + min(j, outputs - 1), A, z + (t*sy + j)*LANES)
@@ -225,7 +226,7 @@ def backward(data, first, A, layout, room, at, strips, g):
         o = HEADER + k*ROW
         inputs, outputs, w, bias = layout[o], layout[o + 1], layout[o + 2], layout[o + 3]
         z, y = place(layout, o, layout[o + 4], room, at), place(layout, o, layout[o + 5], room, at)
-        sy, sb = odd(outputs), odd(inputs)
+        sy, sb = padded(outputs), padded(inputs)
         descend(layout[o + 6], A, s, z, y, strips*sy*LANES)
         correlate(A, y, sy, outputs, A, ones, 0, 1, strips, g, bias)
         B, b = data, first*sb*LANES
@@ -258,7 +259,7 @@ def evaluate(what, x, g, data, work, layout):
     scale, decay = _from_bits(layout[5]), _from_bits(layout[6])
     last = HEADER + (depth - 1)*ROW
     A, outputs, room, f = aligned(work), layout[last + 1], strips, 0.0
-    stride = odd(outputs)
+    stride = padded(outputs)
     if what == 3:
         room = TILE
     if what & 1:
@@ -299,11 +300,12 @@ def source(names: Sequence[str], loss: str, dtype: str) -> str:
     lanes = 64//np.dtype(dtype).itemsize
     head = _HEAD.format(names=", ".join(names), loss=loss, dtype=dtype, vector_math=cache.source("vector_math"),
                         strips=cache.source("strips"), flags=_FLAGS, lanes=lanes, tile=TILE, block=_BLOCK, rows=_ROWS,
-                        header=_HEADER, row=_ROW)
+                        clash=_CLASH, header=_HEADER, row=_ROW)
     parts = [_activation(k, ACTIVATIONS[name], dtype) for k, name in enumerate(names)]
+    kinds = range(len(names))
     choice = _CHOICE.format(
-        activate="".join(f"    if kind == {k}:\n        activate_{k}(A, z_, a_, n)\n" for k in range(len(names))),
-        descend="".join(f"    if kind == {k}:\n        descend_{k}(A, s_, z_, a_, n)\n" for k in range(len(names))))
+        activate="".join(f"    if kind == {k}:\n        each(value_{k}, n, A, (z_, a_))\n" for k in kinds),
+        descend="".join(f"    if kind == {k}:\n        each(slope_{k}, n, A, (s_, z_, a_))\n" for k in kinds))
     kind = LOSSES[loss]
     text = _ELEMENTWISE_LOSS.format(text=kind.text, slope=kind.slope_text) if kind.text else _CROSS_ENTROPY
     return "\n".join([head, *parts, choice, text, _EVALUATE.format(dtype=dtype)])
@@ -316,15 +318,19 @@ def _activation(k: int, activation: Activation, dtype: str) -> str:
                               working="float32" if single else "float64")
 
 
+def _padded(lines: int) -> int:
+    return lines + (lines % _CLASH == 0)
+
+
 def strips(samples: np.ndarray, dtype: str) -> np.ndarray:
-    """Samples (P, k) as strips, flat: [strip][unit][sample], with an odd number of units.
+    """Samples (P, k) as strips, flat: [strip][unit][sample], padded by a unit where the kernel wants it.
 
     The last sample fills the last strip.
     """
     lanes = 64//np.dtype(dtype).itemsize
     P, k = samples.shape
     whole = samples[np.minimum(np.arange(-(-P//lanes)*lanes), P - 1)]
-    padded = np.zeros((len(whole)//lanes, k | 1, lanes), dtype)
+    padded = np.zeros((len(whole)//lanes, _padded(k), lanes), dtype)
     padded[:, :k] = whole.reshape(-1, lanes, k).transpose(0, 2, 1)
     return padded.ravel()
 
@@ -363,12 +369,12 @@ def layout(layers: Sequence[int], names: Sequence[str], kinds: Sequence[str], sa
     count, n, lines, rows = -(-samples//lanes), 0, 0, []
     for a, b, kind in zip(layers, layers[1:], kinds, strict=False):
         z = lines
-        lines += (b | 1)*(1 + ACTIVATIONS[kind].needs_z)
-        rows.append((a, b, n, n + a*b, z, lines - (b | 1), names.index(kind)))
+        lines += _padded(b)*(1 + ACTIVATIONS[kind].needs_z)
+        rows.append((a, b, n, n + a*b, z, lines - _padded(b), names.index(kind)))
         n += (a + 1)*b
     ones = -(-n//lanes)*lanes
     scratch = ones + lanes
-    fold = scratch + TILE*max(b | 1 for b in layers)*lanes
+    fold = scratch + TILE*max(map(_padded, layers))*lanes
     values = fold + 2*TILE*lanes
     bits = struct.unpack("2q", struct.pack("2d", scale, decay))
     head = (count, samples - (count - 1)*lanes, len(rows), targets, n, *bits, ones, scratch, fold, values)

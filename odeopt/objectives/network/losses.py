@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.language import sigmoid
+from odeopt.parameters import real_array
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Loss:
 
 
 def _numbers(given: Any, P: int, k: int) -> np.ndarray:
-    y = np.array(given, dtype=float)
+    y = real_array(given, "targets")
     y = y[:, None] if y.ndim == 1 and k == 1 else y
     if y.shape != (P, k):
         raise ValueError(f"`targets` must have a row for each of the {P} inputs and a column for each of the {k} "

@@ -14,6 +14,7 @@ from odeopt.objectives.base import Objective
 from odeopt.objectives.network.activations import ACTIVATIONS
 from odeopt.objectives.network.initializations import NAMES, draw
 from odeopt.objectives.network.losses import LOSSES
+from odeopt.parameters import interval, real_array, whole
 
 MOST_NUMBERS = 1 << 22          # of the samples' gradients at a time, 32 MiB
 
@@ -182,6 +183,8 @@ class Network(Objective):
         _named(init, NAMES, "init")
         if not _is_count(count):
             raise ValueError(f"`count` must be an integer >= 1, got {count!r}")
+        whole(0, seed=seed)
+        box = interval(box, "box")
         return np.array([draw(self.layers, init, box, seed, i) for i in range(count)])
 
     # -- batches
@@ -386,25 +389,27 @@ def _named(name: Any, known: Any, what: str) -> Any:
 
 
 def _checked_layers(layers: Any) -> tuple[int, ...]:
-    layers = tuple(layers)
-    if len(layers) < 2 or not all(map(_is_count, layers)):
+    if not isinstance(layers, (tuple, list)) or len(layers) < 2 or not all(map(_is_count, layers)):
         raise ValueError("`layers` must be the numbers of units, at least those of the inputs and the outputs, each "
                          f">= 1, as in (2, 20, 1), got {layers!r}")
     return tuple(map(int, layers))
 
 
 def _activations(activation: Any, output: str, depth: int) -> tuple[str, ...]:
-    names = (activation,)*(depth - 1) + (output,) if isinstance(activation, str) else tuple(activation)
-    if len(names) != depth:
+    if isinstance(activation, str):
+        _named(activation, ACTIVATIONS, "activation")
+        _named(output, ACTIVATIONS, "output")
+        return (activation,)*(depth - 1) + (output,)
+    if not isinstance(activation, (tuple, list)) or len(activation) != depth:
         raise ValueError(f"`activation` must be one name, or one for each of the {depth} layers of weights, got "
-                         f"{names!r}")
-    for name in names:
+                         f"{activation!r}")
+    for name in activation:
         _named(name, ACTIVATIONS, "activation")
-    return names
+    return tuple(activation)
 
 
 def _samples(given: Any, width: int) -> np.ndarray:
-    inputs = np.array(given, dtype=float)
+    inputs = real_array(given, "inputs")
     if inputs.ndim != 2 or inputs.shape[1] != width:
         mend = "; use inputs[:, None]" if inputs.ndim == 1 else ""
         raise ValueError(f"`inputs` must have a row for each sample and {width} columns, one for each unit of the "
