@@ -44,7 +44,7 @@ def run(run: Any, path: str | None) -> Outcome:
     facts: dict[str, Any] = {"time": time.perf_counter() - began, "compile_time": 0.0, "threads": 1, "seconds": seconds}
     rows = None
     if machine.traced:
-        table, facts["stride"] = told([(story.rows(), story.stride) for story in stories], records[:, None])
+        table, facts["stride"] = told([(story.rows(), story.stride) for story in stories], list(records[:, None]))
         rows = columns(table, shape)
     return Outcome(columns(records, shape), rows, facts)
 

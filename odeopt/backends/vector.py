@@ -40,7 +40,7 @@ def run(run: Any, path: str | None) -> Outcome:
                              "flags": FLAGS, "seconds": pool.seconds}
     if run.machine.traced:
         table, facts["stride"] = told([(story.rows(), story.stride) for story in pool.stories],
-                                      pool.records[:, None])
+                                      list(pool.records[:, None]))
         rows = columns(table, shape)
     return Outcome(ends, rows, facts)
 

@@ -170,7 +170,7 @@ class Number:
 
     def __init__(self, graph: Graph, op: str, arguments: tuple, index: int) -> None:
         self.graph, self.op, self.arguments, self.index = graph, op, arguments, index
-        self.varying = op not in REDUCTIONS and any(isinstance(a, Number) and a.varying for a in arguments)
+        self.varying: bool = op not in REDUCTIONS and any(isinstance(a, Number) and a.varying for a in arguments)
 
     def needs(self) -> list:
         """What must be computed before this number."""
@@ -350,8 +350,8 @@ class Column(Vector):
         raise Unreadable("a vector of any length has no single coordinates here: write the formula on whole vectors, "
                          'or set backend = "numpy" on the class')
 
-    __len__ = __iter__ = __getitem__ = put = _unknown             # type: ignore[assignment]
-    shape = size = property(_unknown)                       # type: ignore[assignment]
+    __len__ = __iter__ = __getitem__ = put = _unknown
+    shape = size = property(_unknown)
 
 
 def _constant(a: Any) -> Any:

@@ -254,7 +254,8 @@ class Emitter:
 
     def _exchanged(self, moved: Sequence[tuple[Number, Any]]) -> list[str]:
         """Blocks take over the rows of their new values; the rows that they give up become buffers."""
-        lines, taken = [], {}
+        lines: list[str] = []
+        taken: dict[str, str] = {}
         for slot, a in moved:
             row = self._rows[a.index] if isinstance(a, Number) and a.varying else None
             if row is None or row in taken.values():        # one number for all coordinates, or two blocks become equal
