@@ -7,10 +7,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from experiments.benchmarks import compare, first_result, peak, report, scaling
+from experiments.benchmarks import compare, first_result, networks, peak, report, scaling
 from odeopt.results.environment import environment
 
-PARTS = {"compare": compare, "peak": peak, "scaling": scaling, "first_result": first_result}
+PARTS = {"compare": compare, "peak": peak, "scaling": scaling, "first_result": first_result,
+         "networks": networks}
 FIGURES = Path(__file__).resolve().parents[2]/"figures"
 
 

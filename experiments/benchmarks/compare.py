@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from experiments.benchmarks.peers import TOOLS
-from experiments.benchmarks.problems import Problem, problems
+from experiments.benchmarks.problems import problems
 from experiments.benchmarks.processes import Server
 
 OURS = "lanes"
@@ -17,46 +20,65 @@ trials of two tools by 4e-6. Another formula, limit or stop test changes the fir
 
 
 def measure(quick: bool = False, repetitions: int = 7) -> dict:
+    """Seconds of every tool on every map: see `alternated`."""
+    return alternated(TOOLS, problems(quick), OURS, _check, quick, repetitions)
+
+
+def alternated(tools: Sequence[str], maps: dict, ours: str, check: Callable, quick: bool, repetitions: int) -> dict:
     """Seconds of every tool on every map.
+
+    Parameters
+    ----------
+    tools : sequence of str
+        Modules of `peers`.
+    maps : dict
+        Their problems, by name.
+    ours : str
+        The name of the tool that the others are compared with.
+    check : callable
+        `check(name, tool, got, wanted, starts)` raises an error if a tool computes something else.
+    quick : bool
+    repetitions : int
 
     Returns
     -------
     dict
         `versions`; `missing`, what is not installed and why; `maps`: for each its `title`, the number of `starts`, the
-        `trials` and the sum of the `ends` of the lanes, `tools`: for each its `way`, what was `tried`, and lists of
-        `seconds` and `processor`; and what `failed`, and why.
+        `trials` and what is told of the `ends` by our tool, `tools`: for each its `way`, what was `tried`, its
+        `trials`, and lists of `seconds` and `processor`; and what `failed`, and why.
     """
-    servers = [Server("experiments.benchmarks.peers", tool, *["--quick"]*quick) for tool in TOOLS]
+    servers = [Server("experiments.benchmarks.peers", tool, *["--quick"]*quick) for tool in tools]
     try:
         here = {server.greeting["name"]: server for server in servers if "missing" not in server.greeting}
         return {
             "versions": {k: v for server in here.values() for k, v in server.greeting["versions"].items()},
             "missing": {s.greeting["name"]: s.greeting["missing"] for s in servers if "missing" in s.greeting},
-            "maps": {name: _map(name, problem, here, repetitions) for name, problem in problems(quick).items()},
+            "maps": {name: _map(name, problem, here, ours, check, repetitions) for name, problem in maps.items()},
         }
     finally:
         for server in servers:
             server.close()
 
 
-def _map(name: str, problem: Problem, servers: dict[str, Server], repetitions: int) -> dict:
+def _map(name: str, problem: Any, servers: dict[str, Server], ours: str, check: Callable, repetitions: int) -> dict:
     prepared = {tool: server.ask(f"prepare {name}") for tool, server in servers.items()}
     ways = {tool: answer["way"] for tool, answer in prepared.items() if answer["way"] is not None}
     failed = {f"{tool} {way}".strip(): why for tool, answer in prepared.items()
               for way, why in answer["failed"].items()}
-    if OURS not in ways:
-        raise RuntimeError(f"the lanes cannot compute the map {name}: {failed}")
+    if ours not in ways:
+        raise RuntimeError(f"the tool {ours} cannot compute {name}: {failed}")
     first = {tool: servers[tool].ask(f"run {name}") for tool in ways}
     for tool in ways:
-        _check(name, tool, first[tool], first[OURS], len(problem.starts))
+        check(name, tool, first[tool], first[ours], len(problem.starts))
     taken: dict[str, list[dict]] = {tool: [] for tool in ways}
     for _ in range(repetitions):                            # alternately, so that a slow minute is everybody's
         for tool, answers in taken.items():
             answers.append(servers[tool].ask(f"run {name}"))
-    tools = {tool: {"way": way, "tried": prepared[tool]["tried"], "seconds": [a["seconds"] for a in taken[tool]],
+    tools = {tool: {"way": way, "tried": prepared[tool]["tried"], "trials": first[tool]["trials"],
+                    "seconds": [a["seconds"] for a in taken[tool]],
                     "processor": [a["processor"] for a in taken[tool]]} for tool, way in ways.items()}
-    return {"title": problem.title, "starts": len(problem.starts), "trials": first[OURS]["trials"],
-            "ends": first[OURS]["ends"], "tools": tools, "failed": failed}
+    return {"title": problem.title, "starts": len(problem.starts), "trials": first[ours]["trials"],
+            "ends": first[ours]["ends"], "tools": tools, "failed": failed}
 
 
 def _check(name: str, tool: str, got: dict, ours: dict, starts: int) -> None:

@@ -55,16 +55,16 @@ def measure(quick: bool = False, repetitions: int = 5) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "one_function.py"), "w", encoding="utf-8") as file:
                 file.write(ONE_FUNCTION)
-            _printed(LIMIT, folder)
-            found["limit"].append(_printed(LIMIT, folder))
+            printed(LIMIT, folder)
+            found["limit"].append(printed(LIMIT, folder))
             for cache in ("cold", "warm"):
-                found[cache].append(_printed(FIRST, folder, " ".join(pairs)))
+                found[cache].append(printed(FIRST, folder, " ".join(pairs)))
     names = ("import", "first", "all", "again")
     cold, warm = (dict(zip(names, np.median(found[cache], axis=0).tolist(), strict=True)) for cache in ("cold", "warm"))
     return {"combinations": len(pairs), "limit": float(np.median(found["limit"])), "cold": cold, "warm": warm}
 
 
-def _printed(code: str, folder: str, *arguments: str) -> list | float:
+def printed(code: str, folder: str, *arguments: str) -> list | float:
     environment = {**os.environ, "ODEOPT_CACHE_DIR": folder}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)        # with it every process compiles every module anew
     command = [sys.executable, "-c", code, folder, *arguments]

@@ -2,6 +2,7 @@
 
 `ways` gives, by what distinguishes them (the size of a batch, say), functions that return the ends (S, n) and the
 number of trials; none if the tool is no match for the problem. Each tool runs in a process of its own: see `__main__`.
+The tools of a package compute its `problems`: those of `networks` train networks.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
+
+from experiments.benchmarks.problems import problems
+
+__all__ = ["TOOLS", "Way", "batches", "problems", "sizes"]
 
 TOOLS = ("lanes", "by_hand", "jax_", "torch_compiled", "torch_", "numpy_", "numba_")
 Way: TypeAlias = Callable[[], tuple[np.ndarray, float]]
