@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from experiments import gallery
 from odeopt import plot
 
-PAPERS = ("bensaid2023",)
+PAPERS = ("bensaid2023", "networks")
 FIGURES = Path(__file__).resolve().parent.parent/"figures"
 
 
@@ -48,10 +48,16 @@ def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> s
 
 
 def attempt(name: str, folder: Path, smoke: bool, again: bool) -> tuple[str, str | None, float]:
-    """The name, what `make` gave, or None where it failed (the others shall still be drawn), and the seconds."""
+    """The name, what `make` gave, "" where it was left out, None where it failed; and the seconds.
+
+    The others shall still be drawn.
+    """
     began, section = time.perf_counter(), None
     try:
         section = make(name, folder, smoke, again)
+    except gallery.Skipped as missing:
+        section = ""
+        print(f"{name}: {missing}", flush=True)
     except Exception:
         traceback.print_exc()
     return name, section, time.perf_counter() - began
@@ -74,10 +80,11 @@ def main(arguments: list[str] | None = None, folder: Path = FIGURES) -> int:
     made, failed = {}, []
     for name, section, seconds in parallel(joblib.delayed(attempt)(name, folder, chosen.smoke, chosen.draw)
                                            for name in wanted):
-        print(f"{name:32}{seconds:8.1f} s{'  FAILED' if section is None else ''}", flush=True)
+        how = {None: "  FAILED", "": "  left out"}.get(section, "")
+        print(f"{name:32}{seconds:8.1f} s{how}", flush=True)
         if section is None:
             failed.append(name)
-        else:
+        elif section:
             made[name] = section
     gallery.write(folder, names(), made)
     if failed:

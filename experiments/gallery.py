@@ -26,6 +26,10 @@ experiments --draw NAME`.
 """
 
 
+class Skipped(Exception):
+    """What a figure needs is not on this machine: it is left out, with this word, and nothing failed."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path whose file takes the place of `path` at the end, whole or not at all."""

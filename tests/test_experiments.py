@@ -81,7 +81,8 @@ def test_every_figure_is_in_the_gallery():
         else:
             assert (FIGURES/f"{name}.md").exists() and f"({name}.md)" in page
     assert "smoke" not in page
-    assert sorted(str(p.relative_to(FIGURES).with_suffix("")) for p in FIGURES.glob("*20*/*.png")) == sorted(
+    pictures = (p for paper in command.PAPERS for p in (FIGURES/paper).glob("*.png"))
+    assert sorted(str(p.relative_to(FIGURES).with_suffix("")) for p in pictures) == sorted(
         name for name in command.names() if (FIGURES/f"{name}.png").exists())
 
 
