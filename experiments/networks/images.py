@@ -99,6 +99,7 @@ def draw(data: xr.Dataset) -> Figure:
         against_work(axes[0, 1], data["test_accuracy"], "test accuracy")
         axes[0, 1].yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         plot.boxes(ends(data), axes[1, 0], "test_loss", "test_accuracy").set_yscale("linear")
+        axes[1, 0].margins(y=0.12)                      # no number beside the shares of failures above
         plot.profile(profile(data), axes[1, 1], legend=False)
         axes[1, 1].set_xlabel("training loss at the end")
         short_decades(axes[1, 1].xaxis)
@@ -123,8 +124,8 @@ def against_work(ax: Axes, values: xr.DataArray, label: str) -> None:
 
 
 def short_decades(axis: Axis) -> None:
-    """Label 1, 2 and 5 of every decade of a logarithmic axis that has few of them."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    """Label some numbers of every decade of a logarithmic axis that has few decades."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 

@@ -65,11 +65,12 @@ def caption(data: xr.Dataset) -> str:
     tuned = found.loc[~controlled].min(axis=1)
     lyapunov = found.loc[controlled, 1.0]
     return f"""\
-The network and the {data.samples} digits as above: medians of the training loss over {data.starts} starts after
+The network and MNIST's {data.samples} digits as above: medians of the training loss over {data.starts} starts after
 {int(data["passes"])} passes. The learning rate of Momentum, RMSProp and Adam, and the first step of the methods under
-Lyapunov control, are multiplied by {found.columns[0]:g} to {found.columns[-1]:g}. This changes the loss by a factor of
-at most {spread[controlled].max():.2f} under Lyapunov control, since the step is searched anew, and by up to
-{spread[~controlled].max():.0f} otherwise. The default of {lyapunov.idxmin()} gives {lyapunov.min():.4f}, the
-best of the learning rates {", ".join(f"{loss:.4f} ({name})" for name, loss in tuned.items())}.
+Lyapunov control, are multiplied by {found.columns[0]:g} to {found.columns[-1]:g}; nothing else changes, neither the
+friction of LC_M nor the rate of LC_RMSProp. This changes the loss by a factor of at most
+{spread[controlled].max():.2f} under Lyapunov control, since the step is searched anew, and by up to
+{spread[~controlled].max():.0f} otherwise. The default of {lyapunov.idxmin()} gives {lyapunov.min():.4f}, the best of
+the learning rates {", ".join(f"{loss:.4f} ({name})" for name, loss in tuned.items())}.
 
 {gallery.markdown(table)}"""
