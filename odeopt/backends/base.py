@@ -76,12 +76,12 @@ class Story:
     def __init__(self, first: np.ndarray) -> None:
         self._rows, self.stride, self._trials = [first], 1, 0
 
-    def add(self, record: np.ndarray) -> None:
-        """The record after one more trial."""
+    def add(self, record: Callable[[], np.ndarray]) -> None:
+        """One more trial; `record` gives the record after it, and is called only if it is kept."""
         self._trials += 1
         if self._trials % self.stride == 0:
-            self._rows.append(record)
-        if len(self._rows)*len(record) > MOST_NUMBERS:
+            self._rows.append(record())
+        if len(self._rows)*len(self._rows[0]) > MOST_NUMBERS:
             self._rows, self.stride = self._rows[::2], 2*self.stride
 
     def rows(self) -> np.ndarray:

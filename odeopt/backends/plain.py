@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import warnings
 from typing import Any
@@ -64,7 +65,7 @@ def _run_one(machine: Machine, record: dict, counts: dict, time_limit: float) ->
         for name, (per_trial, per_step) in work.items():
             counts[name] += per_trial + per_step
         if machine.traced:
-            story.add(_row(record, counts))
+            story.add(functools.partial(_row, record, counts))
         if record["status"] == 0.0 and time.perf_counter() > until:
             record = {**record, "status": float(Status.TIME_LIMIT)}
     return _row(record, counts), story

@@ -126,7 +126,7 @@ class _Pool:
             running = room.go(more)
             done += more
             if story is not None:
-                story.add(room.record())
+                story.add(room.record)
             now = time.perf_counter()
             if running and (self._stop.is_set() or self._evaluator.failed):
                 return Status.INTERRUPTED
