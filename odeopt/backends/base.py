@@ -1,15 +1,19 @@
-"""What the backends share: tables of records, thinned traces, the journal, the progress bar."""
+"""What the backends share: tables of records, counts, thinned traces, threads, the journal, the progress bar."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from odeopt.language import State
+from odeopt.trial import COUNTS
 
 MOST_NUMBERS = 1 << 24          # numbers in a trace (of a block of starts, in the lanes) before it is thinned, 128 MiB
 INTERRUPTED = "interrupted: runs that had not ended have the status INTERRUPTED"
@@ -106,6 +110,65 @@ def told(stories: Sequence[tuple[np.ndarray, int]], lasts: Sequence[np.ndarray])
     longest = max(rows.shape[1] for rows in thinned)
     ended = [np.repeat(rows[:, -1:], longest - rows.shape[1], axis=1) for rows in thinned]
     return np.concatenate([np.concatenate(both, axis=1) for both in zip(thinned, ended, strict=True)]), stride
+
+
+def recorded(stories: Iterable[Story], records: np.ndarray,
+             shape: Sequence[tuple[tuple, int | None]]) -> tuple[dict[tuple, np.ndarray], int]:
+    """Columns of the stories of runs with these last records (S, width), and the trials between two rows."""
+    rows, stride = told([(story.rows(), story.stride) for story in stories], list(records[:, None]))
+    return columns(rows, shape), stride
+
+
+def count(ends: dict[tuple, np.ndarray], first: Mapping[str, int], counts: Mapping[str, tuple],
+          begun: np.ndarray) -> None:
+    """Add the columns of evaluations to those of the runs' ends.
+
+    Parameters
+    ----------
+    ends : dict
+        Those counted by the kernel have the path ("work", name).
+    first : dict
+        Evaluations of a start.
+    counts : dict
+        Evaluations of a trial, and those more of an accepted one.
+    begun : bool array (S,)
+        Which runs were begun.
+    """
+    for name in COUNTS:
+        column = first[name]*begun.astype(float)
+        if ("work", name) in ends:
+            column += ends["work", name]
+        else:
+            per_trial, per_step = counts[name]
+            column += per_trial*ends["trials",]
+            column += per_step*ends["n",]
+        ends[name,] = column
+
+
+def on_threads(work: Callable[[], None], threads: int, stop: threading.Event, watch: Callable[[], None]) -> None:
+    """Run `work` on so many threads until all have returned.
+
+    The main thread calls `watch` every tenth of a second; Ctrl-C sets `stop`, at which `work` is to return.
+    """
+    ended = threading.Semaphore(0)
+
+    def one() -> None:
+        try:
+            work()
+        finally:
+            ended.release()
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(one) for _ in range(threads)]
+        waiting = threads
+        while waiting:
+            try:
+                waiting -= ended.acquire(timeout=0.1)
+                watch()
+            except KeyboardInterrupt:
+                stop.set()
+                warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=7)
+        for future in futures:
+            future.result()
 
 
 def journal(run: Any, path: str | None, width: int) -> contextlib.AbstractContextManager:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from odeopt.backends.base import INTERRUPTED, MOST_NUMBERS, Outcome, bar, journal, told
-from odeopt.trial import COUNTS
+from odeopt.backends.base import MOST_NUMBERS, Outcome, bar, count, journal, on_threads, told
 
 CHUNK = 1024                    # starts that a thread takes at a time
 ROUNDS = 4096                   # rounds of lanes.TRIALS trials between two looks at Ctrl-C, some 0.1 s
@@ -34,15 +31,7 @@ def run(run: Any, path: str | None) -> Outcome:
         with journal(run, path, kernel.width) as kept:
             records = _run_threads(kernel, starts, threads, run.progress, kept)
     ends = kernel.columns(records)
-    for name in COUNTS:
-        column = np.full(len(starts), float(kernel.first_work[name]))
-        per_trial, per_step = kernel.work.counts[name]
-        if ("work", name) in ends:
-            column += ends["work", name]
-        else:
-            column += per_trial*ends["trials",]
-            column += per_step*ends["n",]
-        ends[name,] = column
+    count(ends, kernel.first_work, kernel.work.counts, np.ones(len(starts), dtype=bool))
     finished = time.perf_counter()
     facts = {"time": finished - compiled, "compile_time": compiled - began, "threads": threads, "flags": lanes.FLAGS}
     return Outcome(ends, rows, facts | stride)
@@ -53,42 +42,31 @@ def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool, 
     records = np.zeros((len(starts), kernel.width))
     done = np.zeros(len(starts), dtype=bool) if journal is None else journal.restore(records)
     stop, lock = threading.Event(), threading.Lock()
-    queue, handed, ended = _chunks(done), [int(done.sum())], threading.Semaphore(0)
+    queue, handed = _chunks(done), [int(done.sum())]
 
     def work() -> None:
-        try:
-            lanes, drain, under_way = kernel.lanes(), False, np.empty(0, dtype=np.int64)
-            while not stop.is_set() and not drain:
-                with lock:
-                    first, last = next(queue, (len(starts), len(starts)))
-                    handed[0] += last - first
-                drain = first == len(starts)
-                records[first:last] = kernel.records(starts[first:last])
+        lanes, drain, under_way = kernel.lanes(), False, np.empty(0, dtype=np.int64)
+        while not stop.is_set() and not drain:
+            with lock:
+                first, last = next(queue, (len(starts), len(starts)))
+                handed[0] += last - first
+            drain = first == len(starts)
+            records[first:last] = kernel.records(starts[first:last])
+            if journal is not None:
+                under_way = np.append(under_way, np.arange(first, last))
+            while not stop.is_set():
+                first = lanes.run(records, first, last, drain, ROUNDS)
                 if journal is not None:
-                    under_way = np.append(under_way, np.arange(first, last))
-                while not stop.is_set():
-                    first = lanes.run(records, first, last, drain, ROUNDS)
-                    if journal is not None:
-                        under_way = journal.add(records, under_way)
-                    if first == last and (lanes.empty or not drain):
-                        break
-        finally:
-            ended.release()
+                    under_way = journal.add(records, under_way)
+                if first == last and (lanes.empty or not drain):
+                    break
 
-    with ThreadPoolExecutor(threads) as pool, bar(len(starts), progress) as show:
-        futures = [pool.submit(work) for _ in range(threads)]
-        waiting = threads
-        while waiting:
-            try:
-                waiting -= ended.acquire(timeout=0.1)
-                show(handed[0])
-                if journal is not None:
-                    journal.tell()
-            except KeyboardInterrupt:
-                stop.set()
-                warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=6)
-        for future in futures:
-            future.result()
+    with bar(len(starts), progress) as show:
+        def watch() -> None:
+            show(handed[0])
+            if journal is not None:
+                journal.tell()
+        on_threads(work, threads, stop, watch)
     for first, last in queue:                               # interrupted before these were handed out
         records[first:last] = kernel.records(starts[first:last])
     return records

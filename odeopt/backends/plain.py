@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, flat, journal, named, told, unbegun
+from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, flat, journal, named, recorded, unbegun
 from odeopt.status import Status
 from odeopt.trial import Machine, with_parameters
 
@@ -45,8 +45,7 @@ def run(run: Any, path: str | None) -> Outcome:
     facts: dict[str, Any] = {"time": time.perf_counter() - began, "compile_time": 0.0, "threads": 1, "seconds": seconds}
     rows = None
     if machine.traced:
-        table, facts["stride"] = told([(story.rows(), story.stride) for story in stories], list(records[:, None]))
-        rows = columns(table, shape)
+        rows, facts["stride"] = recorded(stories, records, shape)
     return Outcome(columns(records, shape), rows, facts)
 
 

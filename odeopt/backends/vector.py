@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from odeopt.backends.base import INTERRUPTED, Outcome, Story, bar, columns, journal, told, unbegun
+from odeopt.backends.base import Outcome, Story, bar, columns, count, journal, on_threads, recorded, unbegun
 from odeopt.status import Status
-from odeopt.trial import COUNTS
 
 CHECK = 1024                    # trials between two looks at rounding noise
 LOOK = 0.05                     # seconds between two looks at Ctrl-C and the time limit
@@ -31,17 +28,12 @@ def run(run: Any, path: str | None) -> Outcome:
         threads = pool.go(kept)
     evaluator.check()
     ends = columns(pool.records, shape)
-    for name in COUNTS:
-        per_trial, per_step = kernel.work.counts[name]
-        counted = ends["work", name] if ("work", name) in ends else per_trial*ends["trials",] + per_step*ends["n",]
-        ends[name,] = pool.first_work[name]*pool.begun + counted
+    count(ends, pool.first_work, kernel.work.counts, pool.begun)
     rows, finished = None, time.perf_counter()
     facts: dict[str, Any] = {"time": finished - compiled, "compile_time": compiled - began, "threads": threads,
                              "flags": FLAGS, "seconds": pool.seconds}
     if run.machine.traced:
-        table, facts["stride"] = told([(story.rows(), story.stride) for story in pool.stories],
-                                      list(pool.records[:, None]))
-        rows = columns(table, shape)
+        rows, facts["stride"] = recorded(pool.stories, pool.records, shape)
     return Outcome(ends, rows, facts)
 
 
@@ -55,29 +47,21 @@ class _Pool:
         self.stories: list[Any] = [None]*S
         self.begun = np.ones(S, dtype=bool)
         self.first_work: dict[str, int] = {}
-        self._stop, self._lock, self._ended = threading.Event(), threading.Lock(), threading.Semaphore(0)
-        self._begun = 0
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._handed = 0
 
     def go(self, kept: Any) -> int:
         """Run all starts that the journal does not hold; returns the number of threads."""
         done = np.zeros(len(self.records), dtype=bool) if kept is None else kept.restore(self.records)
         queue = iter(np.flatnonzero(~done).tolist())
         threads = max(1, min(self._run.threads, int((~done).sum())))
-        self._begun = int(done.sum())
-        with ThreadPoolExecutor(threads) as pool, bar(len(done), self._run.progress) as show:
-            futures = [pool.submit(self._work, queue, kept) for _ in range(threads)]
-            waiting = threads
-            while waiting:
-                try:
-                    waiting -= self._ended.acquire(timeout=0.1)
-                    show(self._begun)
-                    if kept is not None:
-                        kept.tell()
-                except KeyboardInterrupt:
-                    self._stop.set()
-                    warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=6)
-            for future in futures:
-                future.result()
+        self._handed = int(done.sum())
+        with bar(len(done), self._run.progress) as show:
+            def watch() -> None:
+                show(self._handed)
+                if kept is not None:
+                    kept.tell()
+            on_threads(lambda: self._work(queue, kept), threads, self._stop, watch)
         for i in queue:                                     # interrupted before these were begun
             self.records[i], self.begun[i] = unbegun(self._run.starts[i], self._shape), False
             self.stories[i] = Story(self.records[i].copy()) if self._run.machine.traced else None
@@ -90,22 +74,19 @@ class _Pool:
         return Run(self._kernel, self._evaluator, self._run.starts.shape[1])
 
     def _work(self, queue: Iterator[int], kept: Any) -> None:
-        try:
-            room = self._room()
-            while not self._stop.is_set() and not self._evaluator.failed:
-                with self._lock:
-                    i = next(queue, None)
-                    self._begun += i is not None
-                if i is None:
-                    break
-                began = time.perf_counter()
-                self._begin(room, i)
-                self._end(room, i, self._through(room, self.stories[i], began))
-                self.seconds[i] = time.perf_counter() - began
-                if kept is not None:
-                    kept.add(self.records, np.array([i]))
-        finally:
-            self._ended.release()
+        room = self._room()
+        while not self._stop.is_set() and not self._evaluator.failed:
+            with self._lock:
+                i = next(queue, None)
+                self._handed += i is not None
+            if i is None:
+                break
+            began = time.perf_counter()
+            self._begin(room, i)
+            self._end(room, i, self._through(room, self.stories[i], began))
+            self.seconds[i] = time.perf_counter() - began
+            if kept is not None:
+                kept.add(self.records, np.array([i]))
 
     def _begin(self, room: Any, i: int) -> None:
         with np.errstate(all="ignore"):
