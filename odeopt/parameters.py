@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -93,3 +94,19 @@ def check_numbers(part: Any) -> None:
             raise TypeError(f"`{field.name}` of {type(part).__name__} must be a number, got {value!r}")
         for inner in value if isinstance(value, tuple) else (value,):
             check_numbers(inner)
+
+
+def fits(value: Any, annotation: str) -> bool:
+    """Whether a value is of a kind that a field's annotation names; a bare tuple holds numbers."""
+    return _fits(value, set(re.findall(r"\w+", annotation)))
+
+
+def _fits(value: Any, words: set[str]) -> bool:
+    if isinstance(value, tuple):
+        within = words if words - {"tuple", "None"} else {"float"}
+        return bool(words & {"tuple", "Any"}) and all(_fits(v, within) for v in value)
+    if value is None or type(value) in (bool, int, float, str):
+        names = {"None"} if value is None else {type(value).__name__} | ({"float"} if type(value) is int else set())
+    else:
+        names = {kind.__name__ for kind in type(value).__mro__ if kind is not object}
+    return bool(words & (names | {"Any"}))

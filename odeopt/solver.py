@@ -21,6 +21,7 @@ from odeopt.backends.base import Outcome
 from odeopt.methods import Method
 from odeopt.objectives.base import Objective
 from odeopt.parameters import check_numbers, is_number, not_negative, real_array, whole
+from odeopt.results.environment import usable_cores
 from odeopt.results.solution import Ensemble, Solution, Trace, blocks
 from odeopt.status import Status
 from odeopt.trial import COUNTS, Limits, Machine
@@ -314,7 +315,7 @@ def _backend(machine: Machine, backend: str | None, dimension: int) -> str:
 
 def _threads(threads: int | None) -> int:
     if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return usable_cores()
     whole(1, threads=threads)
     return int(threads)
 

@@ -50,15 +50,18 @@ class UncorrectedMomentum(CorrectedMomentum):
 
 WATCHED = {AWB: WeightedAWB, Adam: WeightedAdam, NesterovAVD: DoubledNesterov, CorrectedMomentum: UncorrectedMomentum}
 
+BOTH = {
+    "GD 0.1": Row(CLASSICAL["GD"]),
+    "Momentum 0.1": Row(CLASSICAL["Momentum"]),
+    "AWB 0.1": Row(CLASSICAL["AWB"]),
+    "Adam 0.1": Row(CLASSICAL["Adam"]),
+    "EGD": Row(ADAPTIVE["EGD"]),
+    "EM": Row(ADAPTIVE["EM"]),
+    "ER": Row(ADAPTIVE["ER"], "probes"),
+}
 ROWS = {
     "PolyTwo": {
-        "GD 0.1": Row(CLASSICAL["GD"]),
-        "Momentum 0.1": Row(CLASSICAL["Momentum"]),
-        "AWB 0.1": Row(CLASSICAL["AWB"]),
-        "Adam 0.1": Row(CLASSICAL["Adam"]),
-        "EGD": Row(ADAPTIVE["EGD"]),
-        "EM": Row(ADAPTIVE["EM"]),
-        "ER": Row(ADAPTIVE["ER"], "probes"),
+        **BOTH,
         **{name: Row(method) for name, method in HISTORY.items() if name != "PM"},
         "PGD": Row(methods.projected_gd(), "trials"),
         "PM": Row(HISTORY["PM"], "trials", "gradient test unknown"),
@@ -69,13 +72,7 @@ ROWS = {
         "Momentum_Euler 0.01": Row(methods.euler_momentum(0.01)),
     },
     "PolyThree": {
-        "GD 0.1": Row(CLASSICAL["GD"]),
-        "Momentum 0.1": Row(CLASSICAL["Momentum"]),
-        "AWB 0.1": Row(CLASSICAL["AWB"]),
-        "Adam 0.1": Row(CLASSICAL["Adam"]),
-        "EGD": Row(ADAPTIVE["EGD"]),
-        "EM": Row(ADAPTIVE["EM"]),
-        "ER": Row(ADAPTIVE["ER"], "probes"),
+        **BOTH,
         "ER, gtol 1e-7": Row(ADAPTIVE["ER"], "probes", "archived as ER_Em", "ER_Em"),
         "LC (2, 2)": Row(LYAPUNOV["LC (2, 2)"]),
         "PGD": Row(methods.projected_gd(), "trials"),

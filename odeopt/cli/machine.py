@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from odeopt.compile import cache
-from odeopt.results.environment import environment
+from odeopt.results.environment import environment, usable_cores, version
 
 _LIBRARIES = ("scipy", "sympy", "xarray", "matplotlib")
 _SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")        # meant for old versions of OpenBLAS
@@ -19,9 +18,9 @@ _SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")        # meant for old vers
 
 def info(options: Namespace) -> int:
     """Print versions, threads, processor, BLAS and the cache folder."""
-    lines = {name: text or "not installed" for name, text in environment().items()}
-    lines |= {name: _version(name) for name in _LIBRARIES}
-    lines |= {"threads": f"{_usable()} (--threads, `threads=`)", "BLAS": _blas()}
+    found = environment() | {name: version(name) for name in _LIBRARIES}
+    lines = {name: text or "not installed" for name, text in found.items()}
+    lines |= {"threads": f"{usable_cores()} (--threads, `threads=`)", "BLAS": _blas()}
     for name in sorted(name for name in os.environ if name.startswith("OPENBLAS_")):
         slows = " (set for old versions of OpenBLAS, it slows NumPy: unset it)" if name in _SLOWING else ""
         lines[name] = os.environ[name] + slows
@@ -64,17 +63,6 @@ def _contents() -> str:
     kernels, derivations = _kernels(), _derivations()
     size = sum(file.stat().st_size for file in (*kernels, *derivations))
     return f"{len(kernels)} kernels, {len(derivations)} derivations, {size/1e6:.1f} MB"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _usable() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _blas() -> str:

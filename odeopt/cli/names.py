@@ -7,7 +7,6 @@ import dataclasses
 import difflib
 import importlib
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ from odeopt import methods
 from odeopt.controllers import Controller
 from odeopt.flows import Flow
 from odeopt.objectives import Objective
+from odeopt.parameters import fits
 from odeopt.schemes import Scheme
 
 _BASES = {"flows": Flow, "schemes": Scheme, "controllers": Controller, "objectives": Objective}
@@ -140,22 +140,10 @@ def _checked(name: str, known: dict[str, inspect.Parameter], values: dict[str, A
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise UsageError(f"{name} has no parameter {parameter!r}: {hint}It has {', '.join(known) or 'none'}")
         expected = inspect.formatannotation(known[parameter].annotation).strip("'")
-        if not _fits(value, set(re.findall(r"\w+", expected))):
+        if not fits(value, expected):
             raise UsageError(f"{name}: {parameter} must be {expected}, got {value!r}: write "
                              f"{name}[{parameter}={known[parameter].default!r}] or the like")
     missing = [one for one, parameter in known.items() if parameter.default is parameter.empty and one not in values]
     if missing:
         raise UsageError(f"{name} needs {', '.join(missing)}, which no command line can give: use it from Python")
     return values
-
-
-_KINDS: dict[type, set[str]] = {
-    bool: {"bool"}, int: {"int", "float"}, float: {"float"}, str: {"str"}, type(None): {"None"}}
-
-
-def _fits(value: Any, words: set[str]) -> bool:
-    """Whether a literal is of a kind that an annotation names by these words; a bare tuple holds numbers."""
-    if isinstance(value, tuple):
-        within = words if words - {"tuple"} else {"float"}
-        return "tuple" in words and all(_fits(v, within) for v in value)
-    return bool(words & _KINDS.get(type(value), set()))

@@ -22,7 +22,34 @@ def relaxed(rate: Any, h: Any, average: Any, towards: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class AdaGrad(Flow):
+class _Scaled(Flow):
+    """x' = -g/(sqrt(s) + eps): what AdaGrad and RMSProp share; they differ in how s remembers g^2."""
+
+    rate: float
+    eps: float
+
+    blocks = ("x", "s")
+    positive = ("s",)
+
+    def __post_init__(self) -> None:
+        positive(rate=self.rate)
+        not_negative(eps=self.eps)
+
+    def direction(self, s: Any, g: Any) -> Any:
+        return g/(np.sqrt(s) + self.eps)
+
+    def V(self, f: Any) -> Any:
+        return f
+
+    def dissipation(self, s: Any, g: Any) -> Any:
+        return g @ self.direction(s, g)
+
+    def move(self, x: Any, s: Any, g: Any) -> dict:
+        return {"x": -self.direction(s, g)}
+
+
+@dataclass(frozen=True)
+class AdaGrad(_Scaled):
     """x' = -g/(sqrt(s) + eps), s' = rate g^2; V = f, -dV/dt = sum g^2/(sqrt(s) + eps) (Duchi, Hazan and Singer 2011).
 
     Parameters
@@ -36,35 +63,17 @@ class AdaGrad(Flow):
     rate: float = 1.0
     eps: float = 1e-10
 
-    blocks = ("x", "s")
-    positive = ("s",)
     parts = ("accumulate", "move")
-
-    def __post_init__(self) -> None:
-        positive(rate=self.rate)
-        not_negative(eps=self.eps)
-
-    def direction(self, s: Any, g: Any) -> Any:
-        return g/(np.sqrt(s) + self.eps)
 
     def field(self, s: Any, g: Any) -> Any:
         return -self.direction(s, g), self.rate*g*g
 
-    def V(self, f: Any) -> Any:
-        return f
-
-    def dissipation(self, s: Any, g: Any) -> Any:
-        return g @ self.direction(s, g)
-
     def accumulate(self, h: Any, s: Any, g: Any) -> dict:
         return {"s": s + h*self.rate*(g*g)}
 
-    def move(self, x: Any, s: Any, g: Any) -> dict:
-        return {"x": -self.direction(s, g)}
-
 
 @dataclass(frozen=True)
-class RMSProp(Flow):
+class RMSProp(_Scaled):
     """x' = -g/(sqrt(s) + eps), s' = rate (g^2 - s); V = f, -dV/dt = sum g^2/(sqrt(s) + eps).
 
     Parameters
@@ -78,25 +87,10 @@ class RMSProp(Flow):
     rate: float = 10.0
     eps: float = 0.1
 
-    blocks = ("x", "s")
-    positive = ("s",)
     parts = ("average", "move")
-
-    def __post_init__(self) -> None:
-        positive(rate=self.rate)
-        not_negative(eps=self.eps)
-
-    def direction(self, s: Any, g: Any) -> Any:
-        return g/(np.sqrt(s) + self.eps)
 
     def field(self, s: Any, g: Any) -> Any:
         return -self.direction(s, g), self.rate*(g*g - s)
-
-    def V(self, f: Any) -> Any:
-        return f
-
-    def dissipation(self, s: Any, g: Any) -> Any:
-        return g @ self.direction(s, g)
 
     def cap(self) -> Any:
         """1/rate: up to there an explicit average of squares stays positive."""
@@ -104,9 +98,6 @@ class RMSProp(Flow):
 
     def average(self, h: Any, s: Any, g: Any) -> dict:
         return {"s": relaxed(self.rate, h, s, g*g)}
-
-    def move(self, x: Any, s: Any, g: Any) -> dict:
-        return {"x": -self.direction(s, g)}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from odeopt.flows import Flow
 from odeopt.language import FormulaError
 from odeopt.methods import Method
 from odeopt.objectives import Objective
+from odeopt.parameters import fits
 from odeopt.schemes import Scheme
 from odeopt.status import Status
 
@@ -219,23 +220,12 @@ def _built(kind: Any, described: dict) -> Any:
     for name, value in values.items():
         annotation = declared[name].type
         text = annotation.__name__ if type(annotation) is type else str(annotation)
-        if not _fits(value, set(re.findall(r"\w+", text))):
+        if not fits(value, text):
             raise ValueError(f"{kind.__name__}: the field {name!r} is declared {text}, got {_short(value)}")
     try:
         return kind(**values)
     except TypeError as error:
         raise ValueError(str(error)) from error
-
-
-def _fits(value: Any, words: set[str]) -> bool:
-    """Whether a value is of a kind that an annotation names by these words; a bare tuple holds numbers."""
-    if isinstance(value, tuple):
-        within = words if words - {"tuple", "None"} else {"float"}
-        return bool(words & {"tuple", "Any"}) and all(_fits(v, within) for v in value)
-    if value is None or type(value) in (bool, int, float, str):
-        names = {"None"} if value is None else {type(value).__name__} | ({"float"} if type(value) is int else set())
-        return bool(words & (names | {"Any"}))
-    return bool(words & ({kind.__name__ for kind in type(value).__mro__ if kind is not object} | {"Any"}))
 
 
 def _short(value: Any) -> str:

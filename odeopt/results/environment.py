@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import platform
 
@@ -17,7 +16,7 @@ def environment() -> dict[str, str]:
 
     import odeopt
     return {"odeopt": odeopt.__version__, "Python": platform.python_version(), "NumPy": numpy.__version__,
-            "numba": _version("numba"), "llvmlite": _version("llvmlite"), "CPU": _processor(),
+            "numba": version("numba"), "llvmlite": version("llvmlite"), "CPU": _processor(),
             "cores": str(os.cpu_count() or ""), "system": platform.platform()}
 
 
@@ -27,10 +26,17 @@ def changed(before: dict[str, str]) -> dict[str, tuple[str, str]]:
     return {name: (before.get(name, ""), now[name]) for name in BITS if before.get(name, "") != now[name]}
 
 
-def _version(package: str) -> str:
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def version(package: str) -> str:
+    """The version of an installed package; "" if it is not."""
+    from importlib import metadata  # takes long to import, and few runs ask
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return ""
 
 
