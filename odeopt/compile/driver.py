@@ -2,7 +2,7 @@
 
 The text of this module goes through the kernel cache (`cache.load_kernel`), not through Python's import.
 
-Lanes are columns of a flat buffer with one row a slot: slot k of lane j is A[k*lanes + j]. Slot 0 is the status, 0
+Lanes are columns of a flat buffer with one row a slot: slot k of lane j is A[k*stride + j]. Slot 0 is the status, 0
 while the run goes on.
 """
 
@@ -24,9 +24,9 @@ def _call(context, address, a, b, lanes, parameters):
     return types.void(address, a, b, lanes, parameters), generate
 
 
-@cfunc("int64(int64, CPointer(float64), CPointer(float64), CPointer(float64), int64, CPointer(int64), CPointer(int64), "
-       "CPointer(float64), int64, int64, int64, boolean, int64, int64)")
-def run(sweep, P, A, B, lanes, owner, filled, records, slots, first, last, drain, rounds, trials):
+@cfunc("int64(int64, CPointer(float64), CPointer(float64), CPointer(float64), int64, int64, CPointer(int64), "
+       "CPointer(int64), CPointer(float64), int64, int64, int64, boolean, int64, int64)")
+def run(sweep, P, A, B, lanes, stride, owner, filled, records, slots, first, last, drain, rounds, trials):
     """Runs the records first..last-1 to their ends, in place; returns the first one that is not yet in a lane.
 
     With `drain` it goes on until the lanes are empty, else it stops when the queue can no longer fill them; in any case
@@ -36,7 +36,7 @@ def run(sweep, P, A, B, lanes, owner, filled, records, slots, first, last, drain
     for _ in range(rounds):
         while n < lanes and first < last:
             for k in range(slots):
-                A[k*lanes + n] = records[first*slots + k]
+                A[k*stride + n] = records[first*slots + k]
             owner[n] = first
             first += 1
             n += 1
@@ -53,8 +53,8 @@ def run(sweep, P, A, B, lanes, owner, filled, records, slots, first, last, drain
                 continue
             n -= 1  # what has ended leaves, and the last lane moves into its place
             for k in range(slots):
-                records[owner[j]*slots + k] = A[k*lanes + j]
-                A[k*lanes + j] = A[k*lanes + n]
+                records[owner[j]*slots + k] = A[k*stride + j]
+                A[k*stride + j] = A[k*stride + n]
             owner[j] = owner[n]
             A[n] = 1.0
     filled[0] = n

@@ -26,6 +26,7 @@ from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import leaves, rebuilt, where
 
 LANES = 128                     # starts in flight on a thread; 256 may leave the L1 cache (LCD: 1.4 times slower)
+STRIDE = LANES + 8              # rows 1024 bytes apart would share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
 GRAIN = 64                      # swept lanes are a multiple of this, as in the driver
 TRIALS = 16                     # sweeps between two looks at who has ended
 FLAGS = ("arcp", "contract", "nsz")
@@ -200,10 +201,10 @@ def _text(title: str, names: Sequence[str], graph: Graph, live: set[int], slots:
         head += cache.source("vector_math") + "\n"
     return head + _SWEEP.format(
         parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(names)),
-        load="\n".join(f"        {writer.text(slot.before)} = A[{k*LANES} + j]  # {'.'.join(map(str, slot.path))}"
+        load="\n".join(f"        {writer.text(slot.before)} = A[{k*STRIDE} + j]  # {'.'.join(map(str, slot.path))}"
                        for k, slot in enumerate(slots)),
         trial="\n".join(writer.lines),
-        store="\n".join(f"        B[{k*LANES} + j] = {writer.text(slot.after)}" for k, slot in enumerate(slots)))
+        store="\n".join(f"        B[{k*STRIDE} + j] = {writer.text(slot.after)}" for k, slot in enumerate(slots)))
 
 
 class Lanes:
@@ -213,7 +214,7 @@ class Lanes:
         self._sweep, self._run = _SWEEP_TYPE(kernel.sweep), _RUN_TYPE(kernel.driver)
         self._address = kernel.sweep
         self._parameters = np.array(kernel._values, dtype=float)
-        self._a, self._b = _lines(kernel.width*LANES), _lines(kernel.width*LANES)
+        self._a, self._b = _lines(kernel.width*STRIDE), _lines(kernel.width*STRIDE)
         self._a[:LANES] = self._b[:LANES] = 1.0             # empty lanes have ended
         self._owner = np.zeros(LANES, dtype=np.int64)
         self._filled = np.zeros(1, dtype=np.int64)
@@ -225,14 +226,14 @@ class Lanes:
 
     def run(self, records: np.ndarray, first: int, last: int, drain: bool, rounds: int) -> int:
         """Run the records first..last-1 to their ends, in place; see `driver.run`."""
-        return self._run(self._address, _pointer(self._parameters), _pointer(self._a), _pointer(self._b), LANES,
+        return self._run(self._address, _pointer(self._parameters), _pointer(self._a), _pointer(self._b), LANES, STRIDE,
                          _pointer(self._owner), _pointer(self._filled), _pointer(records), records.shape[1], first,
                          last, drain, rounds, TRIALS//2)
 
     def trace(self, records: np.ndarray, rows: int) -> Iterator[np.ndarray]:
         """What up to LANES records become, trial by trial until all have ended: blocks (starts, <= rows, width)."""
         n = len(records)
-        a, b = self._a.reshape(-1, LANES), self._b.reshape(-1, LANES)
+        a, b = self._a.reshape(-1, STRIDE), self._b.reshape(-1, STRIDE)
         a[:, :n] = records.T
         while np.any(a[0, :n] == 0.0):
             block = np.empty((n, rows, len(a)))
@@ -247,7 +248,7 @@ class Lanes:
 
 
 _SWEEP_TYPE = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_void_p)
-_RUN_TYPE = CFUNCTYPE(c_int64, c_int64, *[c_void_p]*3, c_int64, *[c_void_p]*3, *[c_int64]*3, c_bool, c_int64, c_int64)
+_RUN_TYPE = CFUNCTYPE(c_int64, c_int64, *[c_void_p]*3, c_int64, c_int64, *[c_void_p]*3, *[c_int64]*3, c_bool, c_int64, c_int64)
 
 
 def _lines(n: int) -> np.ndarray:

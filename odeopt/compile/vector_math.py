@@ -106,7 +106,8 @@ def vexp(x):
     """Exponential function.
 
     ``exp(x) = 2**k exp(r)`` with ``x = k ln(2) + r``, ``|r| <= ln(2)/2``.
-    Taylor series to degree 13; the remainder is below ``5e-18``.
+    Taylor series to degree 13; the remainder is below ``5e-18``.  Even and odd
+    powers apart: two short chains are faster than one.
 
     Parameters
     ----------
@@ -123,20 +124,21 @@ def vexp(x):
     t = y * _LOG2_E + _ROUND
     n = t - _ROUND
     r = (y - n * _LN2_HI) - n * _LN2_LO
-    q = 1 / 6227020800.0
-    q = q * r + 1 / 479001600.0
-    q = q * r + 1 / 39916800.0
-    q = q * r + 1 / 3628800.0
-    q = q * r + 1 / 362880.0
-    q = q * r + 1 / 40320.0
-    q = q * r + 1 / 5040.0
-    q = q * r + 1 / 720.0
-    q = q * r + 1 / 120.0
-    q = q * r + 1 / 24.0
-    q = q * r + 1 / 6.0
-    q = q * r + 0.5
+    z = r * r
+    odd = 1 / 6227020800.0
+    odd = odd * z + 1 / 39916800.0
+    odd = odd * z + 1 / 362880.0
+    odd = odd * z + 1 / 5040.0
+    odd = odd * z + 1 / 120.0
+    odd = odd * z + 1 / 6.0
+    even = 1 / 479001600.0
+    even = even * z + 1 / 3628800.0
+    even = even * z + 1 / 40320.0
+    even = even * z + 1 / 720.0
+    even = even * z + 1 / 24.0
+    even = even * z + 0.5
     s1, s2 = _pow2_pair(_to_bits(t) - _ROUND_BITS)
-    return (1.0 + (r + (r * r) * q)) * s1 * s2
+    return (1.0 + (r + z * (even + r * odd))) * s1 * s2
 
 
 @_inlined
