@@ -30,6 +30,11 @@ def share(**values: float) -> None:
     _demand("in [0, 1)", lambda value: 0.0 <= value < 1.0, values)
 
 
+def at_least(least: float, /, **values: float) -> None:
+    """Refuse what is smaller than `least` or not finite."""
+    _demand(f">= {least:g} and finite", lambda value: least <= value < math.inf, values)
+
+
 def between(low: float, high: float, /, **values: float) -> None:
     """Refuse what is not in (low, high)."""
     _demand(f"in ({low:g}, {high:g})", lambda value: low < value < high, values)
@@ -70,13 +75,13 @@ def real_array(values: Any, name: str) -> np.ndarray:
     TypeError
         For anything else: texts and dates would become numbers, the masked would be seen.
     """
-    refusal = f"`{name}` must be an array of numbers, got {values!r}"
     try:
         array = np.asarray(values)
-    except ValueError as error:                             # rows of different lengths
-        raise TypeError(refusal) from error
-    if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
-        raise TypeError(refusal)
+        real = array.dtype.kind in "biuf" and not np.ma.is_masked(values)
+    except ValueError:                                      # rows of different lengths
+        real = False
+    if not real:
+        raise TypeError(f"`{name}` must be an array of numbers, got {values!r}")
     return np.array(array, dtype=float, order="C")
 
 

@@ -154,6 +154,10 @@ BAD = {
     "steps": ("solve Himmelblau gd --x0 1,1 --max-steps 0", "`max_steps` must be at least 1"),
     "end": ("solve Himmelblau gd --x0 1,1 --t-end 0", "`t_end` must be > 0"),
     "backend": ("solve Himmelblau gd --x0 1,1 --backend gpu", "'lanes'"),
+    "time": ("basins Himmelblau gd --time-limit 0 --backend numpy", "`time_limit` must be > 0"),
+    "no time": ("solve Himmelblau gd --x0 1,1 --time-limit soon", "--time-limit"),
+    "time of the lanes": ("solve Himmelblau gd --x0 1,1 --time-limit 5", "must be None for the lanes"),
+    "radius": ("basins Himmelblau gd --radius 0", "`radius` must be > 0"),
     "no residuals": ("solve Himmelblau lm --x0 1,1", "not known as a sum of squares"),
     "out folder": ("solve Himmelblau gd --x0 1,1 --out no/folder.nc", "in a folder that is there"),
     "out taken": ("solve Himmelblau gd --x0 1,1 --out other.nc", "no result saved by odeopt"),
@@ -265,6 +269,21 @@ def test_solve_to_a_time_with_the_trace_as_a_table(capsys):
     assert len(solution.trace) == 5                         # the start and 0.03125/0.0078125 steps
 
 
+def test_a_start_is_given_up_when_its_time_is_up(capsys):
+    command = ["solve", "PolyThree", "gd[lr=1e-9]", "--x0", "0.4,-0.7", "--max-steps", "1000000000"]
+    assert main([*command, "--backend", "numpy", "--time-limit", "0.01"]) == 1
+    assert "TIME_LIMIT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("backend", ["lanes", "numpy"])
+def test_solve_on_the_backend_that_is_asked_for(backend, capsys):
+    assert main(["solve", "PolyThree", "lc_gd", "--x0", "0.4,-0.7", "--gtol", "1e-3", "--backend", backend]) == 0
+    told = capsys.readouterr()
+    expected = oo.solve(oo.objectives.PolyThree(), oo.methods.lc_gd(), START, gtol=1e-3, backend=backend)
+    assert told.out == f"{expected}\n"
+    assert told.err.startswith(backend)
+
+
 def test_solve_into_a_file_that_shows_and_runs_again(capsys, tmp_path):
     out = str(tmp_path/"run.nc")
     command = ["solve", "PolyThree", "lc_gd", "--x0", "0.4,-0.7", "--trace", "--out", out]
@@ -331,6 +350,28 @@ def test_basins_into_a_file_and_a_picture(capsys, tmp_path):
     assert capsys.readouterr().out.startswith(f"{expected}\nobjective")
     assert main(["rerun", str(out), "--threads", "2"]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["map.nc", "map.pdf", "map.png"]
+
+
+def test_basins_take_the_options_of_runs_and_a_radius(capsys):
+    """Runs to the time 1/2 end there, and labels say which of them are near a minimum."""
+    command = ["basins", "PolyThree", "gd[lr=0.0078125]", "--shape", "4x4", "--t-end", "0.5", "--radius", "0.25"]
+    assert main([*command, "--max-trials", "1000", "--time-limit", "600", "--backend", "numpy"]) == 0
+    told = capsys.readouterr()
+    expected = oo.studies.basins(oo.objectives.PolyThree(), oo.methods.gd(lr=0.0078125), shape=(4, 4), t_end=0.5,
+                                 radius=0.25, max_trials=1000, backend="numpy")
+    assert told.out == f"{expected}\n"
+    assert told.err.startswith("numpy")
+
+
+@pytest.mark.parametrize(("command", "function", "further"), [
+    ("solve Himmelblau gd --x0 1,1", oo.solve_many, {"starts", "threads"}),
+    ("basins Himmelblau gd", oo.studies.basins, {"minima", "options"})])
+def test_the_options_of_a_command_are_those_of_its_function(command, function, further):
+    """But for what is not printed, and what only networks have."""
+    options = vars(program._parser().parse_args(command.split()))
+    not_there = {"progress", "count_rises", "stop_at_noise"} | further
+    assert set(inspect.signature(function).parameters) - not_there <= options.keys()
+    assert {"gtol", "max_steps", "max_trials", "t_end", "time_limit", "backend", "out"} <= options.keys()
 
 
 def test_basins_of_which_no_run_converges_fail(capsys):

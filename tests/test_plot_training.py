@@ -222,7 +222,7 @@ def test_wrong_calls_say_what_was_expected(network, trainings, solutions):
         plot.boxes(trainings, left="speed")
     with pytest.raises(TypeError, match="a dict of at least one"):
         plot.curves({})
-    with pytest.raises(ValueError, match="expected one of f, V, h, g_norm, got 'x'"):
+    with pytest.raises(ValueError, match="`what` must be one of f, V, h, g_norm, got 'x'"):
         plot.curves(solutions, what="x")
     with pytest.raises(ValueError, match="'gd' has no trace"):
         plot.curves({"gd": oo.solve(network, oo.methods.gd(), network.initial(1)[0], max_steps=2)})

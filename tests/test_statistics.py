@@ -133,7 +133,7 @@ def test_tables_and_words():
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: summary([]), ValueError, "at least one run"),
+        (lambda: summary([]), ValueError, "at least one number"),
         (lambda: summary([[1.0]]), ValueError, r"shape \(1, 1\)"),
         (lambda: summary(["fast"]), TypeError, "must be numbers"),
         (lambda: summary([1.0], [True, False]), ValueError, "each of the 1 runs"),

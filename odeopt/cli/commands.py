@@ -15,7 +15,8 @@ from typing import Any
 import odeopt as oo
 from odeopt.cli.names import UsageError, formulas, made, parameters
 
-SUCCESS, FAILURE, ENDED = 0, 1, 130     # the last: by Ctrl-C, or by a reader that went away
+SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130     # the last: by Ctrl-C, or by a reader that goes away
+_RUN = ("gtol", "max_steps", "max_trials", "t_end", "time_limit", "backend", "out")
 
 
 def say(words: Any) -> None:
@@ -87,10 +88,9 @@ def _and_then(method: oo.Method) -> Iterator[oo.Method]:
 def solve(options: Namespace) -> int:
     """Print one run; 1 if it did not converge or reach its end."""
     objective, method = made(options.objective, "objectives"), made(options.method, "methods")
-    chosen = _given(options, "gtol", "max_steps", "max_trials", "t_end", "backend", "out")
-    solution = oo.solve(objective, method, options.x0, trace=options.trace, **chosen)
+    solution = oo.solve(objective, method, options.x0, trace=options.trace, **_given(options, *_RUN))
     if _interrupted(solution.ensemble, options.out):
-        return ENDED
+        return INTERRUPTED
     print(solution)
     if solution.trace is not None and options.out is None:
         print(solution.trace.to_pandas().to_string())
@@ -103,10 +103,10 @@ def basins(options: Namespace) -> int:
     _check_shape(objective, options.shape)
     if options.plot is not None:
         _check_plot(options.plot, options.shape)
-    chosen = _given(options, "gtol", "max_steps", "threads", "out")
+    chosen = _given(options, *_RUN, "radius", "threads")
     result = oo.studies.basins(objective, method, options.box, options.shape, progress=sys.stderr.isatty(), **chosen)
     if _interrupted(result.ensemble, options.out):
-        return ENDED
+        return INTERRUPTED
     print(result)
     code = _ended(result.ensemble, options.out, bool(result.ensemble.success.any()))
     if options.plot is not None:
@@ -178,7 +178,7 @@ def rerun(options: Namespace) -> int:
     """Run a file's result again and print whether the bits agree; 1 if not."""
     again = _loaded(options.file).rerun(options.threads, progress=sys.stderr.isatty())
     if _interrupted(again.result, None):
-        return ENDED
+        return INTERRUPTED
     print(again)
     return SUCCESS if again.equal else FAILURE
 

@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return commands.ENDED
+        return commands.INTERRUPTED
     except BrokenPipeError:
         # the interpreter flushes stdout again when it ends, and would complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return commands.ENDED
+        return commands.INTERRUPTED
     except (ValueError, FormulaError, ArithmeticError, OSError, MemoryError) as error:
         commands.say(f"odeopt: error: {_one_line(error)}")
         return USAGE
@@ -101,12 +101,8 @@ def _parser() -> ArgumentParser:
                   "solve Himmelblau 'lc_gd[slope=0.25]' --x0 -1,0.5")
     _add_problem(command)
     command.add_argument("--x0", type=_numbers, required=True, metavar="A,B,...", help="the start")
-    _add_limits(command)
-    command.add_argument("--max-trials", type=int, metavar="N", help="most trials, rejected ones too")
-    command.add_argument("--t-end", type=float, metavar="T", help="time at which to end")
-    command.add_argument("--backend", choices=("lanes", "numpy"), help="compiled kernels or plain NumPy")
+    _add_run(command)
     command.add_argument("--trace", action="store_true", help="record every trial: in --out, else as a table")
-    _add_out(command)
 
     command = add("basins", commands.basins, "which minimum every start of a box reaches; after a kill it goes on",
                   "basins PolyThree LC_EGD --box -3,3 --shape 100x100 --out basins.nc --plot basins.png")
@@ -114,10 +110,11 @@ def _parser() -> ArgumentParser:
     command.add_argument("--box", type=_box, metavar="LOW,HIGH[,...]",
                          help="one pair, or one for each coordinate; the objective's own if not given")
     command.add_argument("--shape", type=_shape, default=(100, 100), metavar="MxN", help="cells; 100x100 if not given")
-    _add_limits(command)
+    command.add_argument("--radius", type=float, metavar="R",
+                         help="a run reaches a minimum within this distance; the objective's own if not given")
+    _add_run(command)
     _add_threads(command)
     command.add_argument("--plot", metavar="FILE.png", help="draw the map, as PNG and as PDF")
-    _add_out(command)
 
     command = add("verify", commands.verify, "check what a flow, a scheme or a method says of itself",
                   "verify HeavyBall")
@@ -163,17 +160,19 @@ def _add_problem(command: ArgumentParser) -> None:
     command.add_argument("method", metavar="METHOD", help="such as lc_gd[slope=0.25]: `odeopt list methods`")
 
 
-def _add_limits(command: ArgumentParser) -> None:
+def _add_run(command: ArgumentParser) -> None:
     command.add_argument("--gtol", type=float, metavar="TOL", help="converged when |g| <= TOL")
     command.add_argument("--max-steps", type=int, metavar="N", help="most accepted steps")
+    command.add_argument("--max-trials", type=int, metavar="N", help="most trials, rejected ones too")
+    command.add_argument("--t-end", type=float, metavar="T", help="time at which to end")
+    command.add_argument("--time-limit", type=float, metavar="SECONDS",
+                         help="after which a start is given up; not for the lanes, where starts run side by side")
+    command.add_argument("--backend", choices=("lanes", "numpy"), help="compiled kernels or plain NumPy")
+    command.add_argument("--out", metavar="FILE.nc", help="write the result there; loaded if it is there already")
 
 
 def _add_threads(command: ArgumentParser) -> None:
     command.add_argument("--threads", type=int, metavar="N", help="all that may be used if not given")
-
-
-def _add_out(command: ArgumentParser) -> None:
-    command.add_argument("--out", metavar="FILE.nc", help="write the result there; loaded if it is there already")
 
 
 # -- values

@@ -26,7 +26,7 @@ from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import leaves, rebuilt, where
 
 LANES = 128                     # starts in flight on a thread; 256 may leave the L1 cache (LCD: 1.4 times slower)
-STRIDE = LANES + 8              # rows 1024 bytes apart would share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
+STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
 GRAIN = 64                      # swept lanes are a multiple of this, as in the driver
 TRIALS = 16                     # sweeps between two looks at who has ended
 FLAGS = ("arcp", "contract", "nsz")
@@ -248,7 +248,7 @@ class Lanes:
 
 
 _SWEEP_TYPE = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_void_p)
-_RUN_TYPE = CFUNCTYPE(c_int64, c_int64, *[c_void_p]*3, c_int64, c_int64, *[c_void_p]*3, *[c_int64]*3, c_bool, c_int64, c_int64)
+_RUN_TYPE = CFUNCTYPE(c_int64, c_int64, *[c_void_p]*3, *[c_int64]*2, *[c_void_p]*3, *[c_int64]*3, c_bool, *[c_int64]*2)
 
 
 def _lines(n: int) -> np.ndarray:

@@ -56,7 +56,7 @@ def basins(basins: Any, ax: Axes | None = None, levels: Levels = None, legend: b
     with canvas(ax, height=3.5) as ax:
         label = np.asarray(basins.label)
         box = _box(basins.box)
-        _check_grid("label", label, 2)
+        _check_grid("label", label)
         present, index = np.unique(label, return_inverse=True)
         palette = np.array([to_rgb(class_color(int(k))) for k in present])
         colors = palette[index.reshape(label.shape)]
@@ -167,7 +167,7 @@ def shares(values: Any, box: Any, ax: Axes | None = None, vmin: float | None = 0
     with canvas(ax, height=2.8) as ax:
         values = np.asarray(values, dtype=float)
         box = _box(box)
-        _check_grid("values", values, 2)
+        _check_grid("values", values)
         image = _image(ax, np.ma.masked_invalid(values.T), box, vmin=vmin, vmax=vmax, cmap=cmap)
         if objective is not None:
             level_lines(objective, box, ax, levels, color="white", alpha=0.6)
@@ -267,13 +267,11 @@ def decay(solution: Any, ax: Axes | None = None, what: Sequence[str] | str = ("V
     with canvas(ax, height=2.4) as ax:
         trace = _trace(solution)
         names = [what] if isinstance(what, str) else list(what)
-        columns = {}
-        for name in names:
-            column = getattr(trace, name, None)
-            if column is None:
-                raise ValueError(f"the trace has no column {name!r}: expected some of {', '.join(SYMBOLS)}")
-            columns[name] = np.asarray(column, dtype=float)
-        accepted = _accepted(trace, len(columns[names[0]]))
+        unknown = [name for name in names if name not in SYMBOLS]
+        if unknown or not names:
+            raise ValueError(f"`what` must be some of {', '.join(SYMBOLS)}, got {what!r}")
+        columns = {name: np.asarray(getattr(trace, name), dtype=float) for name in names}
+        accepted = states(trace)
         index = np.arange(len(accepted)) + (1 if xscale == "log" else 0)
         kept = np.concatenate([column[accepted] for column in columns.values()])
         sizes = np.abs(kept[np.isfinite(kept) & (kept != 0)])
@@ -281,11 +279,10 @@ def decay(solution: Any, ax: Axes | None = None, what: Sequence[str] | str = ("V
             ax.set_yscale("symlog", linthresh=sizes.min())
         else:
             ax.set_yscale("log", nonpositive="mask")
-        for name, color in zip(names, ("blue", "vermillion", "green", "purple", "orange"), strict=False):
-            column = columns[name]
+        colors = ("blue", "vermillion", "green", "purple", "orange")
+        for (name, column), color in zip(columns.items(), colors, strict=False):
             line = np.where(np.isfinite(column), column, np.nan)
-            ax.plot(index[accepted], line[accepted], color=COLORS[color], label=SYMBOLS.get(name, name),
-                    zorder=3)
+            ax.plot(index[accepted], line[accepted], color=COLORS[color], label=SYMBOLS[name], zorder=3)
             dots = ~accepted & np.isfinite(column)
             if sizes.size:
                 dots &= (np.abs(column) < 1e3*sizes.max()) & (np.abs(column) > 1e-3*sizes.min())
@@ -295,7 +292,7 @@ def decay(solution: Any, ax: Axes | None = None, what: Sequence[str] | str = ("V
             ax.set_xscale(xscale)
         ax.set_xlabel("trial")
         if len(names) == 1:
-            ax.set_ylabel(SYMBOLS.get(names[0], names[0]))
+            ax.set_ylabel(SYMBOLS[names[0]])
         else:
             ax.legend(loc="upper right")
         if title is not None:
@@ -359,14 +356,14 @@ def _box(box: Any) -> Box:
     if ends.shape == (2,):
         ends = np.array([ends, ends])
     if ends.shape != (2, 2) or not (ends[:, 0] < ends[:, 1]).all():
-        raise ValueError(f"expected a box (lo, hi) or ((lo, hi), (lo, hi)) with lo < hi; got {box!r}")
+        raise ValueError(f"`box` must be (lo, hi) or ((lo, hi), (lo, hi)) with lo < hi, got {box!r}")
     (a, b), (c, d) = ends.tolist()
     return (a, b), (c, d)
 
 
-def _check_grid(name: str, grid: np.ndarray, n: int) -> None:
-    if grid.ndim != n:
-        raise ValueError(f"expected {name} to be a grid of {n} dimensions; got the shape {grid.shape}")
+def _check_grid(name: str, grid: np.ndarray) -> None:
+    if grid.ndim != 2:
+        raise ValueError(f"`{name}` must be a grid of two dimensions, got the shape {grid.shape}")
 
 
 def _image(ax: Axes, pixels: np.ndarray, box: Box, **options: Any) -> Any:
@@ -430,8 +427,8 @@ def _path(run: Any) -> np.ndarray:
     trace = _trace(run)
     x = np.asarray(trace.x, dtype=float)
     if x.ndim != 2 or x.shape[1] != 2:
-        raise ValueError(f"expected a trace of points in the plane; got x of the shape {x.shape}")
-    path = x[_accepted(trace, len(x))]
+        raise ValueError(f"paths are of runs of two coordinates, got a trace with x of the shape {x.shape}")
+    path = x[states(trace)]
     return path[np.isfinite(path).all(axis=1)]
 
 
@@ -442,11 +439,10 @@ def _trace(run: Any) -> Any:
     return trace
 
 
-def _accepted(trace: Any, rows: int) -> np.ndarray:
-    """Return which rows are states of the run: the accepted trials and the start."""
-    accepted = getattr(trace, "accepted", None)
-    mask = np.ones(rows, dtype=bool) if accepted is None else np.array(accepted, dtype=bool)
-    mask[:1] = True
+def states(trace: Any) -> np.ndarray:
+    """Which rows of a trace are states of the run: the accepted trials and the start."""
+    mask = np.array(trace.accepted)
+    mask[0] = True
     return mask
 
 

@@ -175,7 +175,7 @@ def class_color(label: int) -> str:
     """
     if label < 0:
         if label not in OUTCOMES:
-            raise ValueError(f"no class has the label {label}: expected -3, -2, -1 or a minimum's number")
+            raise ValueError(f"`label` must be -3, -2, -1 or a minimum's number, got {label}")
         return OUTCOMES[label]
     return MINIMA[label] if label < len(MINIMA) else COLORS["black"]
 

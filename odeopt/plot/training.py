@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from odeopt.language import sigmoid
 from odeopt.objectives.network.losses import LOSSES
-from odeopt.plot.maps import SYMBOLS, below
+from odeopt.plot.maps import SYMBOLS, below, states
 from odeopt.plot.style import COLORS, INK, MINIMA, canvas
 
 FAMILIES = {
@@ -189,9 +189,11 @@ def curves(solutions: Mapping[str, Any], ax: Axes | None = None, what: str = "f"
         The loss, the Lyapunov function, the accepted step, or the norm of the gradient; on a logarithmic scale unless
         some are negative.
     against : {"steps", "trials", "gradients"}
-        Accepted steps, all trials, or gradient evaluations. The trace does not record these: the run's own are spread
-        evenly over its accepted steps, which is exact for methods that evaluate as many in every step and none in a
-        rejected trial.
+        Accepted steps and all trials are as recorded. Of gradient evaluations a trace holds no counts: the run's own
+        number is spread evenly over its accepted steps. The ends of the curve are right; what lies between is right
+        for methods that evaluate as many in every step and none in a rejected trial (constant steps; backtracking
+        where V asks for no gradient), and approximate for others (Runge-Kutta stages of rejected trials): draw those
+        against trials.
     xscale : "linear" or "log"
     legend : bool
         Whether to name the runs below the axes.
@@ -203,20 +205,20 @@ def curves(solutions: Mapping[str, Any], ax: Axes | None = None, what: str = "f"
     Axes
     """
     _check_mapping("solutions", solutions)
-    for given, known in ((what, ("f", "V", "h", "g_norm")), (against, ("steps", "trials", "gradients"))):
+    for name, given, known in (("what", what, ("f", "V", "h", "g_norm")),
+                               ("against", against, ("steps", "trials", "gradients"))):
         if given not in known:
-            raise ValueError(f"expected one of {', '.join(known)}, got {given!r}")
+            raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {given!r}")
     with canvas(ax, height=2.6) as ax:
         negative = False
         for name, style in method_styles(list(solutions)).items():
             trace = solutions[name].trace
             if trace is None:
                 raise ValueError(f"the run {name!r} has no trace: solve with trace=True")
-            states = np.asarray(trace.accepted).copy()
-            states[0] = True
-            values = np.asarray(getattr(trace, what), dtype=float)[states]
+            kept = states(trace)
+            values = np.asarray(getattr(trace, what), dtype=float)[kept]
             negative |= bool((values < 0).any())
-            ax.plot(_abscissa(solutions[name], against)[states], np.where(np.isfinite(values), values, np.nan),
+            ax.plot(_abscissa(solutions[name], against)[kept], np.where(np.isfinite(values), values, np.nan),
                     label=name, linewidth=0.8, **style)
         if not negative:
             ax.set_yscale("log", nonpositive="mask")

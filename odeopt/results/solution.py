@@ -36,12 +36,13 @@ class Trace:
 
     Attributes
     ----------
-    t, h, n : array (rows,)
-        Time, step tried (NaN in row 0), accepted steps so far.
+    t, h, n, trials : array (rows,)
+        Time, step tried (NaN in row 0), accepted steps and trials so far.
     accepted : bool array (rows,)
         Whether the trial was accepted; a rejected one leaves the state.
     z : dict of arrays (rows, n) or (rows,)
         The blocks and scalars of the state; `x` is z["x"].
+    g : array (rows, n)
     g_norm : array (rows,)
     f, V : array (rows,)
         Recomputed from the states by NumPy when first read.
@@ -177,11 +178,17 @@ class Ensemble:
         The controller's last memory.
     rises : int array (S,) or None
         Accepted steps on which V rose by more than `count_rises` |V|.
+    starts : array (S, n)
+    objective, method, limits
+        What ran; see `solve_many`.
     trace : Trace or None
     backend : str
         What ran: "lanes", "vector" or "numpy".
     time, compile_time : float
         Seconds.
+    threads : int
+    flags : tuple of str
+        Of the compiler, which bits depend on; none for NumPy.
     seconds : array (S,) or None
         Of each start, where starts do not run side by side as in the lanes.
     then : Ensemble or None

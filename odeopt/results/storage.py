@@ -113,7 +113,7 @@ def _sync_folder(folder: str) -> None:
 
 def _groups(result: Solution | Ensemble | Basins) -> Iterator[tuple[str | None, xr.Dataset]]:
     """(group, dataset) of a whole result, the root (None) first."""
-    ensemble = result.ensemble.one(result.index) if isinstance(result, Solution) else _ensemble_of(result)
+    ensemble = _ensemble_of(result)
     formulas = {"objective": describe(ensemble.objective), "method": describe(ensemble.method)}
     about = {"format": FORMAT, "version": VERSION, "kind": type(result).__name__, "problem": ensemble.problem,
              "environment": ensemble.environment, **formulas, **_about(ensemble)}
@@ -132,7 +132,10 @@ def _further(ensemble: Ensemble, prefix: str) -> Iterator[tuple[str, xr.Dataset]
         yield from _further(ensemble.then, prefix + "then/")
 
 
-def _ensemble_of(result: Ensemble | Basins) -> Ensemble:
+def _ensemble_of(result: Solution | Ensemble | Basins) -> Ensemble:
+    """The runs of a result: of a solution that of its start alone."""
+    if isinstance(result, Solution):
+        return result.ensemble.one(result.index)
     return result.ensemble if isinstance(result, Basins) else result
 
 
@@ -418,7 +421,7 @@ def kept(out: str | os.PathLike, run: Run, finish: Callable[[Ensemble], Any]) ->
 def _finished(path: str, run: Run, finish: Callable[[Ensemble], Any]) -> Any:
     """The result that the file holds already, if it is that of this run."""
     found = load(path, objective=run.machine.objective, method=run.method)
-    ensemble = found.ensemble.one(found.index) if isinstance(found, Solution) else _ensemble_of(found)
+    ensemble = _ensemble_of(found)
     expected = finish(ensemble) if ensemble.problem == run.problem else None
     if type(found) is not type(expected) or (
             isinstance(found, Basins) and isinstance(expected, Basins) and not found.same_grid(expected)):

@@ -65,7 +65,7 @@ def summary(values: Any, success: Any = None) -> Summary:
     A quantile between two runs is interpolated linearly, as by `numpy.quantile`: definition 7 of R. J. Hyndman, Y. Fan,
     "Sample quantiles in statistical packages", Am. Stat. 50 (1996) 361-365.
     """
-    values = _runs("values", values)
+    values = _numbers("values", values)
     kept = np.sort(values[_succeeded("success", success, values)])
     lower, median, upper = (_quantile(kept, q) for q in (0.25, 0.5, 0.75))
     return Summary(lower, median, upper, len(kept), len(values))
@@ -203,19 +203,20 @@ def _by_method(name: str, given: Any, success: Mapping[str, Any] | None) -> dict
         raise ValueError(f"`success` must be a dict of the methods of `{name}`, {', '.join(given)}, got {success!r}")
     found = {}
     for method, numbers in given.items():
-        values = _runs(f"{name}[{method!r}]", numbers)
+        values = _numbers(f"{name}[{method!r}]", numbers)
         succeeded = _succeeded(f"success[{method!r}]", None if success is None else success[method], values)
         found[method] = np.where(succeeded & ~np.isnan(values), values, np.inf)
     return found
 
 
-def _runs(name: str, given: Any) -> np.ndarray:
+def _numbers(name: str, given: Any) -> np.ndarray:
     try:
         values = np.asarray(given, dtype=float)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must be numbers, one a run, got {given!r}") from error
+        raise TypeError(f"`{name}` must be numbers, got {given!r}") from error
     if values.ndim != 1 or not len(values):
-        raise ValueError(f"`{name}` must be an array (S,) of at least one run, got the shape {values.shape}")
+        raise ValueError(f"`{name}` must be a one-dimensional array of at least one number, got the shape "
+                         f"{values.shape}")
     return values
 
 
@@ -230,7 +231,7 @@ def _succeeded(name: str, given: Any, values: np.ndarray) -> np.ndarray:
 
 
 def _increasing(name: str, given: Any) -> np.ndarray:
-    x = _runs(name, given)
+    x = _numbers(name, given)
     if not (np.isfinite(x).all() and (np.diff(x) > 0).all()):
         raise ValueError(f"`{name}` must be finite and increase, got {given!r}")
     return x
