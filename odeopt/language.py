@@ -26,7 +26,7 @@ class FormulaError(TypeError):
 
 
 class Unreadable(FormulaError):
-    """What a recorded number refuses; `read` adds the formula and the line."""
+    """What a recorded number, or an `Ode`, refuses; `read` adds the formula and the line."""
 
 
 class Lazy:
@@ -141,14 +141,19 @@ def collecting(function: Callable[[dict], Any], names: Iterable[str]) -> Callabl
 
 
 _UNREADABLE = (TypeError, ValueError, AttributeError, IndexError, NotImplementedError)
+BRANCH = ("a formula may not branch on a value: write np.where(condition, a, b); np.maximum, np.minimum, &, | and ~ in "
+          "place of max, min, `and`, `or` and `not`")
 _MENDS = (
-    ("truth value of an array", "a formula may not branch on a value: write np.where(condition, a, b)"),
+    ("truth value of an array", BRANCH),
     ("must be real number", "use NumPy's function (np.exp, np.sqrt, ...) in place of the math module's"),
     ("converted to Python scalars", "use NumPy's function (np.exp, np.sqrt, ...) in place of the math module's"),
     ("'Vector' object has no attribute", "formulas know +, -, *, /, **, @, np.where, np.sum and elementwise functions; "
      'for others set backend = "numpy" on the class'),
     ("item assignment", "a formula may not change its arguments: use oo.put(x, i, a)"),
-    ("assignment destination is read-only", "a formula may not change its arguments: use oo.put(x, i, a)"),
+    ("is read-only", "a formula may not change its arguments: use oo.put(x, i, a), and x = x + a in place of x += a"),
+    ("'State'", "states are added to states and multiplied by numbers; z.replace(x=z.x + a) changes one block"),
+    ("not 'list'", "a list is no vector: write np.array([...]) of given numbers"),
+    ("'method'", "`value`, `gradient` and `prox` are functions, as in gradient(y); at x they are `f` and `g`"),
 )
 
 
@@ -169,7 +174,8 @@ def explained(error: Exception, formula: Callable) -> FormulaError:
     return FormulaError(f"{name} cannot be read{where_}{message}" + (f"\n{mend}" if mend else ""))
 
 
-_MACHINERY = (os.path.join(os.path.dirname(__file__), "compile"), os.path.dirname(np.__file__))
+_HERE = os.path.dirname(__file__)
+_MACHINERY = (os.path.join(_HERE, "compile"), os.path.join(_HERE, "trial.py"), os.path.dirname(np.__file__))
 
 
 class State:
@@ -208,9 +214,13 @@ class State:
         return State({**self.blocks, **blocks})
 
     def __add__(self, other: State) -> State:
+        if not isinstance(other, State):
+            return NotImplemented
         return State({k: a + other.blocks[k] for k, a in self.blocks.items()})
 
     def __sub__(self, other: State) -> State:
+        if not isinstance(other, State):
+            return NotImplemented
         return State({k: a - other.blocks[k] for k, a in self.blocks.items()})
 
     def __mul__(self, factor: Any) -> State:
@@ -225,6 +235,8 @@ class State:
         return State({k: -a for k, a in self.blocks.items()})
 
     def __matmul__(self, other: State) -> Any:
+        if not isinstance(other, State):
+            return NotImplemented
         terms = [a @ other.blocks[k] if _is_vector(a) else a*other.blocks[k] for k, a in self.blocks.items()]
         return functools.reduce(lambda a, b: a + b, terms)
 

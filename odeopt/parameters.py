@@ -45,6 +45,21 @@ def whole(least: int, /, **values: int) -> None:
     _demand(f"an integer >= {least}", lambda value: isinstance(value, (int, np.integer)) and value >= least, values)
 
 
+def instance(kind: type, /, **values: Any) -> None:
+    """Refuse what is no instance of `kind`.
+
+    Raises
+    ------
+    TypeError
+        A class of this kind only lacks its parentheses, and is told so.
+    """
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            article = "an" if kind.__name__[0] in "AEIOU" else "a"
+            hint = f": write {value.__name__}()" if isinstance(value, type) and issubclass(value, kind) else ""
+            raise TypeError(f"`{name}` must be {article} {kind.__name__}, got {value!r}{hint}")
+
+
 def numbers(**values: tuple[float, ...]) -> None:
     """Refuse what is no tuple of finite numbers."""
     for name, value in values.items():

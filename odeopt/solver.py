@@ -136,7 +136,7 @@ class Run:
     method : Method
     starts : array (S, n)
     backend : str
-        What is to run: "lanes" or "numpy".
+        What is to run: "lanes", "vector" or "numpy".
     options : dict
         Of `solve_many`, those that results depend on, as they were given.
     threads : int

@@ -37,7 +37,7 @@ _MESSAGES = {
                            "the value.",
     Status.STALLED: "A rejected trial changed neither the step nor the controller's memory, so it would repeat for "
                     "ever: this scheme and controller do not go together.",
-    Status.TIME_LIMIT: "time_limit seconds were up.",
+    Status.TIME_LIMIT: "time_limit seconds were up without convergence: raise time_limit or gtol.",
     Status.NOISE: "The gradient is below its own rounding error, without convergence: gtol cannot be reached.",
     Status.DIVERGED: "The state or gradient is no longer finite: reduce the step, or use a Lyapunov controller.",
 }

@@ -8,12 +8,13 @@ trace them. Nothing here branches on a recorded value.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from odeopt.language import FormulaError, Lazy, State, ask, asks, called, form, leaves, read, where
+from odeopt.language import FormulaError, Lazy, State, Unreadable, ask, asks, called, form, leaves, read, where
 from odeopt.schemes.base import Step
 from odeopt.status import Status
 
@@ -52,6 +53,9 @@ class Ode:
 
     def _evaluated(self, kind: str, x: Any, function: Callable, counted: str | None = None) -> Any:
         if not self.knows(kind, x):
+            if isinstance(x, State):
+                raise Unreadable(f"objectives are functions of x, not of a state, got {x!r}: write ode.f(z.x), "
+                                 "ode.g(z.x)")
             counted = counted or kind
             self.evaluations[counted] = self.evaluations[counted] + 1
             plain = self.objective.backend is not None      # a user's own function raises its own errors
@@ -98,6 +102,9 @@ class Ode:
 
     def given(self, t: Any, z: State, **more: Any) -> dict:
         """What a flow's formula may ask for at (t, z)."""
+        if not isinstance(z, State):
+            raise Unreadable(f"flows are functions of a time and a state, got {z!r} for the state: write "
+                             "ode.field(t, z)")
         x = z.x
         return {"H": Lazy(lambda: self.hessian(x)), "r": Lazy(lambda: self.r(x)), "J": Lazy(lambda: self.J(x)),
                 "Q": Lazy(lambda: self.Q(x)), "t": t, **z.blocks,
@@ -121,11 +128,10 @@ class Ode:
         values = values if isinstance(values, tuple) else (values,)
         if len(values) != len(z.blocks):
             raise FormulaError(f"{type(self.flow).__name__}.field returned {len(values)} values for the blocks "
-                               f"{', '.join(z)}: return one for each, in this order")
-        for name, value in zip(z, values, strict=True):
-            if form(value) != ():                           # one number for all coordinates
-                _demand_form(f"{type(self.flow).__name__}.field", value, z[name], name)
-        return State(dict(zip(z, values, strict=True)))
+                               f"{', '.join(z)}: return one for each, in this order, as a tuple")
+        rates = dict(zip(z, values, strict=True))
+        _demand_blocks(f"{type(self.flow).__name__}.field", rates, z, rates=True)
+        return State(rates)
 
     def V(self, t: Any, z: State) -> Any:
         """The Lyapunov function at (t, z)."""
@@ -150,17 +156,27 @@ class Ode:
         _demand_form(f"{type(self.flow).__name__}.residual", value)
         return value
 
-    def part(self, name: str, t: Any, z: State, h: Any) -> State:
-        """The state after the sub-flow `name` for a time h."""
+    def is_exact(self, name: str) -> bool:
+        """Whether the part `name` is an exact sub-flow, one that asks for h, or else a sub-field."""
+        return "h" in asks(self._part(name))
+
+    def _part(self, name: str) -> Callable:
         formula = getattr(self.flow, name, None)
         if name not in self.flow.parts or formula is None:
-            raise FormulaError(f"{type(self.flow).__name__} has no part {name!r}; its parts: "
-                               f"{', '.join(self.flow.parts) or 'none'}")
-        return z.replace(**ask(formula, self.given(t, z, h=h)))
+            raise FormulaError(f"{type(self.flow).__name__} has no part {name!r}: define it, and name it in `parts` "
+                               f"(now {', '.join(self.flow.parts) or 'none'})")
+        return formula
+
+    def part(self, name: str, t: Any, z: State, h: Any) -> State:
+        """The state after the sub-flow `name` for a time h."""
+        moved = _named(self._part(name), self.given(t, z, h=h))
+        _demand_blocks(f"{type(self.flow).__name__}.{name}", moved, z)
+        return z.replace(**moved)
 
     def subfield(self, name: str, t: Any, z: State) -> State:
         """The sub-field `name` (a part that does not ask for h); blocks that it does not name stand still."""
-        rates = ask(getattr(self.flow, name), self.given(t, z))
+        rates = _named(self._part(name), self.given(t, z))
+        _demand_blocks(f"{type(self.flow).__name__}.{name}", rates, z, rates=True)
         return State({b: rates.get(b, z[b]*0.0) for b in z})
 
 
@@ -267,6 +283,12 @@ class Machine:
         given = {"x": x, "z": z, "h": self.h0, "V": Lazy(lambda: ode.V(t, z)), "g": record["g"],
                  "f": Lazy(lambda: ode.f(x))}
         record["scheme_memory"] = _named(self.scheme.memory, given)
+        try:
+            inspect.signature(self.scheme.step).bind(ode, t, z, self.h0, **record["scheme_memory"])
+        except TypeError as error:
+            called_as = ", ".join(["ode", "t", "z", "h", *record["scheme_memory"]])
+            raise FormulaError(f"{type(self.scheme).__name__}.step must take ({called_as}), after h what its `memory` "
+                               f"declares: {error}") from error
         record["memory"] = _named(self.controller.memory, given)
         record["status"] = self._ending(ode, record, changed=True, stuck=False)
         return record, {name: ode.evaluations[kind] for name, kind in COUNTS.items()}
@@ -282,25 +304,15 @@ class Machine:
 
         h = self._capped(ode, record)
         step = read(self.scheme.step, ode, t, z, h, **record["scheme_memory"])
-        if not isinstance(step, Step):
-            raise FormulaError(f"{type(self.scheme).__name__}.step must return a Step, got {type(step).__name__}: "
-                               "return oo.Step(z)")
-        if not (isinstance(step.z, State) and list(step.z) == list(z)):
-            raise FormulaError(f"{type(self.scheme).__name__}.step must return a state of the blocks {', '.join(z)}, "
-                               f"got {step.z!r}: start from z, as in oo.Step(z.replace(x=...))")
-        _demand_state(f"{type(self.scheme).__name__}.step", step.z, z)
+        _demand_step(f"{type(self.scheme).__name__}.step", step, z)
         used = h if step.h is None else step.h
         t1, z1 = t + used, step.z
         if self.limits.t_end is not None:                   # t + (t_end - t) may miss t_end by a rounding
             t1 = where(_truth(used == self.limits.t_end - t), self.limits.t_end, t1)
         if flow.jump is not None:
             moved = _named(flow.jump, ode.given(t1, z1, z0=z))
-            unknown = [name for name in moved if name not in z1.blocks]
-            if unknown:
-                raise FormulaError(f"{type(flow).__name__}.jump must return blocks among {', '.join(z1)}, got "
-                                   f"{unknown[0]!r}")
+            _demand_blocks(f"{type(flow).__name__}.jump", moved, z)
             z1 = z1.replace(**moved)
-            _demand_state(f"{type(flow).__name__}.jump", z1, z)
         V1 = Lazy(lambda: ode.V(t1, z1) if step.V is None else step.V)
         accept, h1, memory = self._controlled(ode, record, step, used, t1, z1, V1)
         decided = running & ~_truth(step.pending)
@@ -358,7 +370,9 @@ class Machine:
 
         def predicted() -> Any:
             if self.controller.at == "step" and step.predicted is not None:
-                return step.predicted() if callable(step.predicted) else step.predicted
+                decrease = step.predicted() if callable(step.predicted) else step.predicted
+                _demand_form(f"{type(self.scheme).__name__}.step", decrease, None, "predicted")
+                return decrease
             return h*(ode.dissipation(t1, z1) if self.controller.at == "end" else ode.dissipation(t, z))
 
         def error() -> Any:
@@ -367,27 +381,29 @@ class Machine:
                                    f"{type(self.scheme).__name__} estimates none: use a scheme with an embedded "
                                    "estimate (EulerRichardson, DormandPrince)")
             return step.error
-        given = {"h": h, "t": t, "n": record["n"], "gtol": self.limits.gtol, "V1": V1, "predicted": Lazy(predicted),
-                 "error": Lazy(error), "solved": step.solved, "updates": step.updates, "z0": z, "z1": z1,
-                 "g0": record["g"], "g1": Lazy(lambda: ode.g(z1.x)), "f0": Lazy(lambda: ode.f(z.x)),
-                 "f1": Lazy(lambda: ode.f(z1.x)), "Q0": Lazy(lambda: ode.Q(z.x)), **record["memory"]}
-        if "V" in record:
-            given["V0"] = record["V"]
+        given = {"h": h, "t": t, "n": record["n"], "gtol": self.limits.gtol, "V0": record.get("V"), "V1": V1,
+                 "predicted": Lazy(predicted), "error": Lazy(error), "solved": step.solved, "updates": step.updates,
+                 "z0": z, "z1": z1, "g0": record["g"], "g1": Lazy(lambda: ode.g(z1.x)),
+                 "f0": Lazy(lambda: ode.f(z.x)), "f1": Lazy(lambda: ode.f(z1.x)), "Q0": Lazy(lambda: ode.Q(z.x)),
+                 **record["memory"]}
         answer = ask(self.controller.control, given)
         name = f"{type(self.controller).__name__}.control"
         if not (isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], Mapping)):
             raise FormulaError(f"{name} must return (accept, next h, memory), got {answer!r}: memory is a dict, "
                                "perhaps empty")
-        if not (isinstance(answer[0], (bool, np.bool_)) or (form(answer[0]) == () and hasattr(answer[0], "graph"))):
+        if not _is_condition(answer[0]):
             raise FormulaError(f"{name} must return a condition as `accept`, got {answer[0]!r}: compare, as in "
                                "V1 <= V0")
         _demand_form(name, answer[1], None, "the next h")
         for part, memory, declared in ((self.controller, answer[2], record["memory"]),
                                        (self.scheme, {**step.memory, **step.inner}, record["scheme_memory"])):
-            unknown = [name for name in memory if name not in declared]
-            if unknown:
-                raise FormulaError(f"{type(part).__name__} returned the memory {unknown[0]!r}, which its `memory` does "
-                                   f"not declare (it declares: {', '.join(declared) or 'nothing'})")
+            for name, value in memory.items():
+                if name not in declared:
+                    raise FormulaError(f"{type(part).__name__} returned the memory {name!r}, which its `memory` does "
+                                       f"not declare (it declares: {', '.join(declared) or 'nothing'})")
+                if list(map(form, leaves(value))) != list(map(form, leaves(declared[name]))):
+                    raise FormulaError(f"{type(part).__name__} returned the memory {name} = {value!r}, which its "
+                                       "`memory` starts as another kind: a number stays a number, a vector a vector")
         return answer
 
     def _ending(self, ode: Ode, record: dict, changed: Any, stuck: Any, converge: bool = True) -> Any:
@@ -418,12 +434,58 @@ def _truth(condition: Any) -> Any:
     return np.bool_(condition) if isinstance(condition, (bool, np.bool_)) else condition
 
 
+def _is_condition(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_)) or (form(value) == () and hasattr(value, "graph"))
+
+
 def _demand_form(name: str, value: Any, like: Any = None, part: str = "") -> None:
     """Refuse what a formula returned if it is no number, or no vector where it should be one as `like`."""
     expected = () if like is None else form(like)
     if form(value) != expected:
         kind = "a number" if expected == () else "a vector like x"
-        raise FormulaError(f"{name} must return {kind}{f' for {part}' if part else ''}, got {value!r}")
+        made = isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object)
+        raise FormulaError(f"{name} must return {kind}{f' for {part}' if part else ''}, got {value!r}"
+                           + (": write it on whole vectors, or begin with one of them, as in oo.put(x, i, a)"
+                              if made else ""))
+
+
+def _demand_blocks(name: str, values: Mapping, z: State, rates: bool = False) -> None:
+    """Refuse what a formula returned for blocks, if z has none of this name or of another form.
+
+    A rate may be one number for all coordinates.
+    """
+    for block, value in values.items():
+        if block not in z.blocks:
+            raise FormulaError(f"{name} must return blocks among {', '.join(z)}, got {block!r}")
+        if not (rates and form(value) == ()):
+            _demand_form(name, value, z[block], block)
+
+
+def _demand_step(name: str, step: Any, z: State) -> None:
+    """Refuse what a scheme returned for a step from z if it is none."""
+    if not isinstance(step, Step):
+        raise FormulaError(f"{name} must return a Step, got {type(step).__name__}: return oo.Step(z)")
+    if not (isinstance(step.z, State) and list(step.z) == list(z)):
+        raise FormulaError(f"{name} must return a state of the blocks {', '.join(z)}, got {step.z!r}: start from z, "
+                           "as in oo.Step(z.replace(x=...))")
+    _demand_blocks(name, step.z.blocks, z)
+    for part, value in (("h", step.h), ("V", step.V), ("updates", step.updates)):
+        if value is not None:
+            _demand_form(name, value, None, part)
+    for part, value in (("solved", step.solved), ("pending", step.pending)):
+        if not _is_condition(value):
+            raise FormulaError(f"{name} must return a condition as `{part}`, got {value!r}: compare, as in r <= tol")
+    for part, value in (("memory", step.memory), ("inner", step.inner)):
+        if not isinstance(value, Mapping):
+            raise FormulaError(f"{name} must return a dict as `{part}`, got {value!r}")
+    if not (step.error is None or isinstance(step.error, State) or form(step.error) not in (None, ())):
+        raise FormulaError(f"{name} must return a state or a vector as `error`, got {step.error!r}: the controller "
+                           "takes the norm")
+    if step.answer is not None:
+        if not (isinstance(step.answer, tuple) and len(step.answer) == 2):
+            raise FormulaError(f"{name} must return a point and its gradient, (x, g), as `answer`, got {step.answer!r}")
+        for value in step.answer:
+            _demand_form(name, value, z.x, "answer")
 
 
 def _named(formula: Callable, given: dict) -> Any:
@@ -432,11 +494,6 @@ def _named(formula: Callable, given: dict) -> Any:
     if not isinstance(found, Mapping) or any(form(leaf) is None for leaf in leaves(found)):
         raise FormulaError(f"{formula.__qualname__} must return a dict of numbers and vectors, got {found!r}")
     return found
-
-
-def _demand_state(name: str, z: State, like: State) -> None:
-    for block, value in z.blocks.items():
-        _demand_form(name, value, like[block], block)
 
 
 def _differ(a: Any, b: Any) -> Any:

@@ -15,7 +15,7 @@ import pytest
 import odeopt as oo
 from odeopt import FormulaError, objectives, verify
 from odeopt.compile import derivative
-from odeopt.compile.adjoint import count, gradient, hessian_vector, operations, ordered, tangents
+from odeopt.compile.adjoint import gradient, ordered, tangents
 from odeopt.compile.derivative import FOLDER, SOURCES, Derivatives, deriver
 from odeopt.compile.tracer import COMPARISONS, LOGICAL, Graph, Number
 from odeopt.controllers import Constant
@@ -73,7 +73,7 @@ def check(formula, at):
     with mpmath.workdps(60):
         unit = np.eye(len(at))
         want = [slope([f], x, at, unit[i])[0] for i in range(len(at))] + slope(g, x, at, v)
-        got = exact([*g, *hessian_vector(f, x, v)], x, at)
+        got = exact([*g, *tangents(g, x, v)], x, at)
         size = 1 + max(map(abs, want))
         for a, b in zip(got, want, strict=True):
             assert abs(a - b) <= size*mpmath.mpf(10)**-25, (at, got, want)
@@ -150,7 +150,7 @@ def test_what_does_not_vary():
     x, f = recorded(lambda a, b: a*a, 2)
     assert gradient(f, x)[1] == 0.0 and gradient(3.0, x) == [0.0, 0.0] and gradient(x[0], x) == [1.0, 0.0]
     assert tangents([x[1], 2.0], x, [0.0, 1.0]) == [1.0, 0.0]
-    assert hessian_vector(x[0] + x[1], x, [1.0, 1.0]) == [0.0, 0.0]
+    assert tangents(gradient(x[0] + x[1], x), x, [1.0, 1.0]) == [0.0, 0.0]
     before = len(f.graph.nodes)
     gradient(f, [x[1]])
     assert len(f.graph.nodes) == before                     # nothing is recorded in vain
@@ -201,6 +201,19 @@ def random_formula(seed, size=20, binary=BINARY):
             numbers.append(rng.choice(UNARY if unary else binary)(*arguments))
         return sum(numbers[-3:], 0.25*numbers[-4])
     return formula
+
+
+def count(outputs):
+    """Operations that these numbers take: arithmetic, functions, comparisons and choices; a minimum is two of them."""
+    return sum(2 if node.op in ("min", "max") else node.op != "input" for node in ordered(outputs))
+
+
+def operations(landscape):
+    """Operations of a landscape's value, of value and gradient together, and of its Hessian times a vector."""
+    x, f = recorded(landscape.value, landscape.dimension)
+    g = gradient(f, x)
+    v = [f.graph.input(f"v{i}") for i in range(landscape.dimension)]
+    return {"value": count([f]), "gradient": count([f, *g]), "hessp": count(tangents(g, x, v))}
 
 
 def dearness(f, x):

@@ -17,6 +17,7 @@ from odeopt.controllers import (
     Prediction,
     ResetBacktracking,
 )
+from odeopt.controllers.base import GIVEN
 
 NAN, INF = math.nan, math.inf
 THREE = oo.objectives.PolyThree()
@@ -36,6 +37,18 @@ def tried(controller, h0, accepted, x=1.0, flow=None, scheme=None):
     method = oo.Method(flow or oo.flows.GradientFlow(), scheme or oo.schemes.ExplicitEuler(), controller, h0)
     trace = oo.solve(SQUARE, method, [x], gtol=0.0, max_steps=accepted, trace=True, backend="numpy").trace
     return trace.h[1:].tolist(), trace.accepted[1:].tolist()
+
+
+def test_what_controllers_may_ask_for_is_the_same_everywhere():
+    class Lost(oo.Controller):
+        def control(self, qqq):
+            return True, 1.0, {}
+
+    with pytest.raises(oo.FormulaError) as caught:
+        oo.solve(SQUARE, oo.Method(oo.flows.GradientFlow(), oo.schemes.ExplicitEuler(), Lost()), [1.0], backend="numpy")
+    known = str(caught.value).split("Known: ")[1].rstrip(".").split(", ")
+    assert known == sorted(GIVEN)                           # what `Both` hands on
+    assert all(f"`{name}`" in oo.Controller.__doc__ for name in GIVEN)
 
 
 # -- by hand
@@ -169,17 +182,17 @@ def test_the_flow_caps_the_step_before_each_trial():
     (lambda: LyapunovBacktracking(slope=1.0), "`slope` must be in (0, 1), got 1.0"),
     (lambda: LyapunovBacktracking(slope=NAN), "`slope` must be in (0, 1), got nan"),
     (lambda: LyapunovBacktracking(shrink=1.0), "`shrink` must be in (1, inf), got 1.0"),
-    (lambda: LyapunovBacktracking(grow=0.9), "`grow` must be in (1, inf), got 0.9"),
+    (lambda: LyapunovBacktracking(grow=0.9), "`grow` must be >= 1 and finite, got 0.9"),
     (lambda: ResetBacktracking(shrink=0.5), "`shrink` must be in (1, inf), got 0.5"),
-    (lambda: ResetBacktracking(h0=0.0), "`h0` must be in (0, inf), got 0.0"),
+    (lambda: ResetBacktracking(h0=0.0), "`h0` must be > 0 and finite, got 0.0"),
     (lambda: Bisection(slope=1.5), "`slope` must be in (0, 1), got 1.5"),
     (lambda: Bisection(bisections=0), "`bisections` must be an integer >= 1, got 0"),
     (lambda: Prediction(safety=1.0), "`safety` must be in (0, 1), got 1.0"),
-    (lambda: Prediction(floor=0.0), "`floor` must be in (0, inf), got 0.0"),
-    (lambda: EmbeddedError(tol=0.0), "`tol` must be in (0, inf), got 0.0"),
+    (lambda: Prediction(floor=0.0), "`floor` must be > 0 and finite, got 0.0"),
+    (lambda: EmbeddedError(tol=0.0), "`tol` must be > 0 and finite, got 0.0"),
     (lambda: EmbeddedError(shrink=1.0), "`shrink` must be in (1, inf), got 1.0"),
     (lambda: EmbeddedError(order=0), "`order` must be an integer >= 1, got 0"),
-    (lambda: Constant(h_max=0.0), "`h_max` must be in (0, inf), got 0.0"),
+    (lambda: Constant(h_max=0.0), "`h_max` must be > 0 and finite, got 0.0"),
     (lambda: Constant(h_max="large"), "'large'"),
     (lambda: Constant(h_min=-1.0), "`h_min` must be >= 0 and finite, got -1.0"),
     (lambda: Constant(at="middle"), "'middle'")])

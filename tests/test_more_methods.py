@@ -1,5 +1,6 @@
 """Flows, schemes and methods beyond the first: single steps by hand, exact energies, archived numbers, hand-overs."""
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -244,12 +245,12 @@ def heun(x, g, lr, b=0.1, v=0.0):
         x, v = x - 0.5*lr*(v + w), v + 0.5*b*(g(x) - v + g(y) - w)
 
 
-def two_points(x, g, lr):
+def two_points(x, g, lr, alpha=3.0):
     y, n = x, 0
     while True:
         yield x
         after = y - lr*g(y)
-        x, y, n = after, after + n/(n + 3.0)*(after - x), n + 1
+        x, y, n = after, after + n/(n + alpha)*(after - x), n + 1
 
 
 def chebyshev(x, g, lr):
@@ -262,6 +263,7 @@ def chebyshev(x, g, lr):
     (methods.euler_momentum(0.02), euler), (methods.corrected_momentum(0.02), corrected),
     (methods.verlet_momentum(0.02), verlet), (methods.heun_momentum(0.02), heun),
     (methods.nesterov_avd(0.02), two_points),
+    (methods.nesterov_avd(0.02, alpha=1.0), functools.partial(two_points, alpha=1.0)),
     (oo.Method(flows.GradientFlow(), schemes.RungeKuttaChebyshev(), oo.controllers.Constant(), 0.02), chebyshev)],
     ids=lambda part: getattr(part, "name", ""))
 def test_fifty_steps_are_those_of_the_loop_that_the_authors_wrote(method, loop):

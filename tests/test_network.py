@@ -24,6 +24,8 @@ LANDSCAPES = {
     "ratTwo": oo.objectives.RatTwo(),
 }
 
+OF_CLASSES = ("cross_entropy", "softmax_mean_squares")
+
 # -- an independent network: analytic formulas, of complex numbers, one sample at a time
 
 ANALYTIC = {
@@ -48,6 +50,9 @@ def analytic_loss(loss, u, y):
         return sum(np.log1p(np.exp(-a if b else a)) for a, b in zip(u, y, strict=True)) / len(u)
     if loss == "log_loss":
         return -sum(np.log(a if b else 1 - a) for a, b in zip(u, y, strict=True)) / len(u)
+    if loss == "softmax_mean_squares":
+        others = [1 / sum(np.exp(u - a)) for j, a in enumerate(u) if j != y and max((u - a).real) < 700]
+        return (sum(others) ** 2 + sum(p * p for p in others)) / len(u)
     return np.log(sum(np.exp(u))) - u[y]
 
 
@@ -81,9 +86,9 @@ def along(function, x, v):
 def data(loss, P, widths, seed=0):
     random = np.random.default_rng(seed)
     inputs, k = random.uniform(-1.0, 1.0, (P, widths[0])), widths[-1]
-    if loss.endswith("squares"):
+    if not LOSSES[loss].labels:
         return inputs, random.normal(size=(P, k))
-    return inputs, random.integers(0, k, P) if loss == "cross_entropy" else random.integers(0, 2, (P, k))
+    return inputs, random.integers(0, k, P) if loss in OF_CLASSES else random.integers(0, 2, (P, k))
 
 
 def small(activation, loss, depth, l2=0.0):
@@ -137,7 +142,7 @@ def test_relu_has_slope_zero_at_zero():
 
 
 @pytest.mark.parametrize("size", [1.0, 30.0, 500.0])
-@pytest.mark.parametrize("loss", ["binary_cross_entropy", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", *OF_CLASSES])
 def test_large_logits(loss, size):
     network = Network((2, 3), *data(loss, 6, (2, 3)), loss=loss)
     x = size * network.initial(1, "uniform", seed=1)[0]
@@ -145,11 +150,28 @@ def test_large_logits(loss, size):
     assert relative(network.gradient(x), analytic_gradient(network, x)) < 1e-9
 
 
+@pytest.mark.parametrize("u", [
+    (0.0, 30.0, -20.0), (30.0, 0.0, -20.0), (17.0, -60.0, 18.0), (0.0, 90.0, 88.0), (90.0, 0.0, 0.5),
+    (-90.0, 90.0, 0.0),
+])
+def test_softmax_squares_keep_their_digits_where_they_saturate(u):
+    """Of right classes and of wrong ones: by the biases alone, so that no sample hides another."""
+    network = Network((1, 3), [[0.0]], [0], loss="softmax_mean_squares")
+    x = np.array([0.0, 0.0, 0.0, *u])
+    v = np.array([0.0, 0.0, 0.0, 1.0, -2.0, 0.5])
+    assert network.f(x) == pytest.approx(analytic_f(network, x), rel=1e-12)
+    g = analytic_gradient(network, x)
+    np.testing.assert_allclose(network.gradient(x), g, rtol=1e-9, atol=1e-9 * np.max(np.abs(g)))
+    assert relative(network.hessp(x, v), along(lambda y: analytic_gradient(network, y), x, v)) < 1e-9
+    assert relative(2 * network.scale * network.r(x) @ network.jacobian(x), g) < 1e-9
+
+
 @pytest.mark.parametrize("loss, targets, f", [
     ("binary_cross_entropy", [1, 0], [0.0, 1e6]), ("cross_entropy", [1, 0], [0.0, 2e6]),
+    ("softmax_mean_squares", [1, 0], [0.0, 1.0]),
 ])
 def test_logits_beyond_the_range_of_exp(loss, targets, f):
-    """Where exp(u) overflows the loss is the distance of the logits."""
+    """Where exp(u) overflows the loss is the distance of the logits, or of the unit vectors."""
     k = 1 if loss.startswith("binary") else 2
     x = np.array([1e6, 0.0]) if k == 1 else np.array([-1e6, 1e6, 0.0, 0.0])
     for target, value in zip(targets, f, strict=True):
@@ -160,7 +182,7 @@ def test_logits_beyond_the_range_of_exp(loss, targets, f):
 
 # -- sums of squares
 
-@pytest.mark.parametrize("loss", ["half_squares", "mean_squares"])
+@pytest.mark.parametrize("loss", ["half_squares", "mean_squares", "softmax_mean_squares"])
 @pytest.mark.parametrize("l2", [0.0, 0.7])
 def test_residuals(loss, l2):
     network, x = small("tanh", loss, 3, l2)
@@ -294,10 +316,11 @@ def test_accuracy_is_the_share_of_right_classes():
     x = np.array([1.0, 0.0])
     assert Network((1, 1), inputs, labels, loss="binary_cross_entropy").accuracy(x) == 0.75
     assert Network((1, 1), inputs, labels, loss="half_squares", output="sigmoid").accuracy(x) == 0.75
-    classes = Network((1, 2), inputs, labels, loss="cross_entropy")
-    assert classes.accuracy(np.array([-1.0, 1.0, 0.0, 0.0])) == 0.75
-    assert classes.accuracy(np.array([-1.0, 1.0, 0.0, 0.0]), inputs[:2], labels[:2]) == 0.5
-    np.testing.assert_array_equal(classes.predict(np.array([-1.0, 1.0, 0.0, 0.0]), [[5.0]]), [[-5.0, 5.0]])
+    for loss in OF_CLASSES:
+        classes = Network((1, 2), inputs, labels, loss=loss)
+        assert classes.accuracy(np.array([-1.0, 1.0, 0.0, 0.0])) == 0.75
+        assert classes.accuracy(np.array([-1.0, 1.0, 0.0, 0.0]), inputs[:2], labels[:2]) == 0.5
+        np.testing.assert_array_equal(classes.predict(np.array([-1.0, 1.0, 0.0, 0.0]), [[5.0]]), [[-5.0, 5.0]])
 
 
 # -- data
@@ -341,8 +364,8 @@ LABELS = dict(layers=(2, 3), loss="cross_entropy")
     (dict(loss="mse"), ValueError, "`loss` must be one of half_squares.*'mse'"),
     (dict(dtype="float16"), ValueError, "`dtype` must be one of float64, float32"),
     (dict(reduction="max"), ValueError, "`reduction` must be one of mean, sum"),
-    (dict(l2=-1.0), ValueError, "`l2` must be a number >= 0, got -1.0"),
-    (dict(l2=math.nan), ValueError, "`l2` must be a number >= 0, got nan"),
+    (dict(l2=-1.0), ValueError, "`l2` must be >= 0 and finite, got -1.0"),
+    (dict(l2=math.nan), ValueError, "`l2` must be >= 0 and finite, got nan"),
     (dict(inputs=np.full((4, 2), 1e39), dtype="float32"), ValueError, r"size 1e\+39 exceed float32: scale them"),
     (dict(batch_size=0), ValueError, "from 1 to the number of samples, 4, or None, got 0"),
     (dict(batch_size=5), ValueError, "from 1 to the number of samples, 4, or None, got 5"),
@@ -352,6 +375,7 @@ LABELS = dict(layers=(2, 3), loss="cross_entropy")
     (dict(LABELS, targets=np.zeros((4, 3), int)), ValueError, r"labels of shape \(4,\)"),
     (dict(LABELS, targets=np.zeros(4, int), output="tanh"), ValueError, 'of logits.*got "tanh"'),
     (dict(LABELS, layers=(2, 1), targets=np.zeros(4, int)), ValueError, "at least 2 classes"),
+    (dict(LABELS, loss="softmax_mean_squares", targets=np.zeros((4, 3), int)), ValueError, r"labels of shape \(4,\)"),
     (dict(loss="binary_cross_entropy", targets=np.array([0, 1, 2, 0])), ValueError, r"labels must be in 0..1, got 2"),
     (dict(loss="log_loss", targets=np.zeros(4)), TypeError, "integer labels"),
 ])
@@ -391,7 +415,7 @@ def test_the_energy_of_a_trained_network_decreases():
     assert solution.fun == network.f(solution.x) < 0.2 * V[0]
 
 
-@pytest.mark.parametrize("loss", ["half_squares", "mean_squares", "binary_cross_entropy", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["half_squares", "mean_squares", "binary_cross_entropy", *OF_CLASSES])
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "softplus"])
 def test_torch_agrees(activation, loss):
     torch = pytest.importorskip("torch")
@@ -409,6 +433,7 @@ def test_torch_agrees(activation, loss):
         "mean_squares": lambda: torch.nn.functional.mse_loss(u, y),
         "binary_cross_entropy": lambda: torch.nn.functional.binary_cross_entropy_with_logits(u, y.double()),
         "cross_entropy": lambda: torch.nn.functional.cross_entropy(u, y),
+        "softmax_mean_squares": lambda: torch.nn.functional.mse_loss(u.softmax(1), torch.eye(4).double()[y]),
     }[loss]()
     f.backward()
     assert network.f(x) == pytest.approx(f.item(), rel=1e-13)

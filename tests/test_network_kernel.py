@@ -15,14 +15,15 @@ from odeopt.objectives.network.activations import ACTIVATIONS
 from odeopt.objectives.network.kernel import layout, strips
 from odeopt.objectives.network.losses import LOSSES
 
+OF_CLASSES = ("cross_entropy", "softmax_mean_squares")
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
 
 
 def network(layers, P, activation="tanh", loss="half_squares", seed=0, **options):
     random = np.random.default_rng(seed)
     inputs, k = random.uniform(-1.0, 1.0, (P, layers[0])), layers[-1]
-    targets = (random.normal(size=(P, k)) if loss.endswith("squares")
-               else random.integers(0, k, P) if loss == "cross_entropy" else random.integers(0, 2, (P, k)))
+    targets = (random.normal(size=(P, k)) if not LOSSES[loss].labels
+               else random.integers(0, k, P) if loss in OF_CLASSES else random.integers(0, 2, (P, k)))
     return Network(layers, inputs, targets, activation=activation, loss=loss, **options)
 
 
@@ -75,11 +76,24 @@ def test_every_shape(layers):
     assert_agree(net, net.initial(1)[0])
 
 
+@pytest.mark.parametrize("outputs", [5, 16])
+@pytest.mark.parametrize("dtype", LANES)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss(loss):
+def test_every_loss(loss, dtype, outputs):
+    """Also of so many outputs that a line is added, and of more than a tile of samples."""
     last = "sigmoid" if loss == "log_loss" else "identity"
-    net = network((3, 8, 5), 77, loss=loss, output=last, l2=0.2)
+    net = network((3, 8, outputs), 300, loss=loss, output=last, l2=0.2, dtype=dtype)
     assert_agree(net, net.initial(1, "uniform")[0])
+
+
+@pytest.mark.parametrize("dtype", LANES)
+@pytest.mark.parametrize("loss", OF_CLASSES)
+def test_losses_of_classes_where_they_saturate(loss, dtype):
+    """One sample of each class, so that none hides another; the size of the terms is that of the sample's gradient."""
+    for label in range(3):
+        net = Network((1, 3), [[0.0]], [label], loss=loss, dtype=dtype)
+        for u in ((0.0, 30.0, -20.0), (17.0, 18.0, -40.0), (90.0, 90.0, 0.0), (-1e6, 1e6, 0.0)):
+            assert_agree(net, np.array([0.0, 0.0, 0.0, *u]))
 
 
 @pytest.mark.parametrize("dtype", LANES)
@@ -128,7 +142,7 @@ def test_results_do_not_depend_on_threads():
         assert list(pool.map(run, starts)) == alone
 
 
-@pytest.mark.parametrize("loss", ["half_squares", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["half_squares", *OF_CLASSES])
 def test_what_is_not_finite_comes_through(loss):
     """An overflow, or not a number, is never taken for a value; samples that fill a strip do no harm."""
     net = network((2, 3, 3), 9, loss=loss)

@@ -181,7 +181,29 @@ def test_report_says_what_is_wrong(subject, name, words):
         report.verdicts[name].counterexample))
 
 
+def test_report_says_that_an_energy_is_missing():
+    report = verify.report(type("Mine", (flows.Flow,), {"field": lambda self, g: -g})())
+    assert report.verdicts["dissipation"].status == "refused"
+    assert "it has no V" in repr(report)
+
+
 def test_report_takes_flows_schemes_and_methods():
     assert verify.report(schemes.Midpoint())
     with pytest.raises(TypeError, match="a Flow, a Scheme or a Method"):
         verify.report(np.sin)
+
+
+@pytest.mark.parametrize(("call", "error", "said"), [
+    (lambda: verify.dissipation(flows.HeavyBall), TypeError, r"`flow` must be a Flow, got .*: write HeavyBall\(\)"),
+    (lambda: verify.parts(schemes.Heun()), TypeError, r"`flow` must be a Flow, got Heun\(\)"),
+    (lambda: verify.order(schemes.Heun(), flows.HeavyBall()), TypeError, r"`flow` must be a Flow, got Heun\(\)"),
+    (lambda: verify.order(flows.HeavyBall(), schemes.Heun), TypeError, r"`scheme` must be .* write Heun\(\)"),
+    (lambda: verify.order(flows.HeavyBall(), schemes.Heun(), x0=[1.0]), ValueError, r"`x0` .* got the shape \(1,\)"),
+    (lambda: verify.fixed_points(flows.HeavyBall()), TypeError, r"`method` must be a Method, got HeavyBall"),
+    (lambda: verify.gradient(np.sin), TypeError, r"`objective` must be an Objective, got <ufunc"),
+    (lambda: verify.gradient(oo.objectives.PolyThree(), [1.0]), ValueError, r"`points` .* got the shape \(1, 1\)"),
+    (lambda: verify.gradient(oo.objectives.PolyThree(), "ab"), TypeError, r"`points` must be an array of numbers"),
+])
+def test_what_cannot_be_verified_is_refused_by_name(call, error, said):
+    with pytest.raises(error, match=said):
+        call()

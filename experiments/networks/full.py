@@ -22,6 +22,6 @@ def caption(data: xr.Dataset) -> str:
     return f"""\
 Fashion-MNIST with {data.samples} training samples and {data.tested} to test on, all in one batch; network, methods and
 work as above, {int(data["passes"][-1])} passes from one "Bengio" start. {loss.index[0]} reaches the smallest training
-loss, {loss.iloc[0]:.4f}, and {accuracy.index[0]} the best test accuracy, {100*accuracy.iloc[0]:.1f} %; under Lyapunov
+loss, {loss.iloc[0]:#.3g}, and {accuracy.index[0]} the best test accuracy, {100*accuracy.iloc[0]:.1f} %; under Lyapunov
 control the best is {controlled.index[0]} with {100*controlled.iloc[0]:.1f} %. One start: differences of less than a
 point say nothing."""

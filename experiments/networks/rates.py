@@ -61,7 +61,7 @@ def caption(data: xr.Dataset) -> str:
     found = losses(data)
     spread = found.max(axis=1)/found.min(axis=1)
     controlled = spread.index.str.startswith("LC")
-    table = found.map("{:.4f}".format).rename(columns=lambda factor: f"× {factor:g}").reset_index(names="method")
+    table = found.map("{:#.3g}".format).rename(columns=lambda factor: f"× {factor:g}").reset_index(names="method")
     tuned = found.loc[~controlled].min(axis=1)
     lyapunov = found.loc[controlled, 1.0]
     return f"""\
@@ -70,7 +70,7 @@ The network and MNIST's {data.samples} digits as above: medians of the training 
 Lyapunov control, are multiplied by {found.columns[0]:g} to {found.columns[-1]:g}; nothing else changes, neither the
 friction of LC_M nor the rate of LC_RMSProp. This changes the loss by a factor of at most
 {spread[controlled].max():.2f} under Lyapunov control, since the step is searched anew, and by up to
-{spread[~controlled].max():.0f} otherwise. The default of {lyapunov.idxmin()} gives {lyapunov.min():.4f}, the best of
-the learning rates {", ".join(f"{loss:.4f} ({name})" for name, loss in tuned.items())}.
+{spread[~controlled].max():.0f} otherwise. The default of {lyapunov.idxmin()} gives {lyapunov.min():#.3g}, the best of
+the learning rates {", ".join(f"{loss:#.3g} ({name})" for name, loss in tuned.items())}.
 
 {gallery.markdown(table)}"""

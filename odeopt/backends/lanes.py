@@ -37,10 +37,10 @@ def run(run: Any, path: str | None) -> Outcome:
     return Outcome(ends, rows, facts | stride)
 
 
-def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool, journal: Any = None) -> np.ndarray:
+def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool, kept: Any) -> np.ndarray:
     """Every start's last record; the status of those that did not end is 0."""
     records = np.zeros((len(starts), kernel.width))
-    done = np.zeros(len(starts), dtype=bool) if journal is None else journal.restore(records)
+    done = np.zeros(len(starts), dtype=bool) if kept is None else kept.restore(records)
     stop, lock = threading.Event(), threading.Lock()
     queue, handed = _chunks(done), [int(done.sum())]
 
@@ -52,20 +52,20 @@ def _run_threads(kernel: Any, starts: np.ndarray, threads: int, progress: bool, 
                 handed[0] += last - first
             drain = first == len(starts)
             records[first:last] = kernel.records(starts[first:last])
-            if journal is not None:
+            if kept is not None:
                 under_way = np.append(under_way, np.arange(first, last))
             while not stop.is_set():
                 first = lanes.run(records, first, last, drain, ROUNDS)
-                if journal is not None:
-                    under_way = journal.add(records, under_way)
+                if kept is not None:
+                    under_way = kept.add(records, under_way)
                 if first == last and (lanes.empty or not drain):
                     break
 
     with bar(len(starts), progress) as show:
         def watch() -> None:
             show(handed[0])
-            if journal is not None:
-                journal.tell()
+            if kept is not None:
+                kept.tell()
         on_threads(work, threads, stop, watch)
     for first, last in queue:                               # interrupted before these were handed out
         records[first:last] = kernel.records(starts[first:last])

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from odeopt.compile.tracer import COMPARISONS, LOGICAL, Graph, Number
+from odeopt.compile.tracer import COMPARISONS, LOGICAL, Number
 from odeopt.language import FormulaError
 
 
@@ -30,6 +30,11 @@ def gradient(output: Any, inputs: Sequence[Number]) -> list:
     output : Number or float
     inputs : sequence of Number
         Taken as independent of each other.
+
+    Returns
+    -------
+    list of Number or float
+        One for each input, recorded in their graph.
 
     Raises
     ------
@@ -51,7 +56,21 @@ def gradient(output: Any, inputs: Sequence[Number]) -> list:
 
 
 def tangents(outputs: Sequence, inputs: Sequence[Number], direction: Sequence) -> list:
-    """Derivatives of all outputs along a direction in the space of inputs, by forward mode."""
+    """Derivatives of all outputs along a direction in the space of inputs, by forward mode.
+
+    Parameters
+    ----------
+    outputs : sequence of Number or float
+    inputs : sequence of Number
+        Taken as independent of each other.
+    direction : sequence of Number or float
+        A change for each input.
+
+    Raises
+    ------
+    FormulaError
+        If an output depends on them through a loop.
+    """
     moves = {a.index: s for a, s in zip(inputs, direction, strict=True) if not _is(s, 0.0)}
     for node in _between([a for a in inputs if a.index in moves], ordered(outputs)):
         chosen, *arguments = _choice(node)
@@ -65,25 +84,6 @@ def tangents(outputs: Sequence, inputs: Sequence[Number], direction: Sequence) -
         if not _is(move, 0.0):
             moves[node.index] = move
     return [moves.get(a.index, 0.0) if isinstance(a, Number) else 0.0 for a in outputs]
-
-
-def hessian_vector(output: Any, inputs: Sequence[Number], direction: Sequence) -> list:
-    """The matrix of second derivatives times a direction: the tangents of the gradient."""
-    return tangents(gradient(output, inputs), inputs, direction)
-
-
-def operations(landscape: Any) -> dict[str, int]:
-    """Operations of a landscape's value, of value and gradient together, and of its Hessian times a vector."""
-    graph = Graph()
-    x, v = ([graph.input(f"{name}{i}") for i in range(landscape.dimension)] for name in "xv")
-    f = landscape.value(*x)
-    g = gradient(f, x)
-    return {"value": count([f]), "gradient": count([f, *g]), "hessp": count(tangents(g, x, v))}
-
-
-def count(outputs: Sequence) -> int:
-    """Operations that these numbers take: arithmetic, functions, comparisons and choices; a minimum is two of them."""
-    return sum(2 if node.op in ("min", "max") else node.op != "input" for node in ordered(outputs))
 
 
 def ordered(outputs: Sequence) -> list[Number]:

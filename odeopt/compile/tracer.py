@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from odeopt.language import UNROLLED, Unreadable, leaves, rebuilt, sigmoid, where
+from odeopt.language import BRANCH, UNROLLED, Unreadable, leaves, rebuilt, sigmoid, where
 
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 REDUCTIONS = ("sum", "any", "largest", "smallest", "value")     # of a vector of any length: one number
@@ -216,7 +217,7 @@ class Number:
     def sigmoid(self): return self._with("sigmoid", self)
 
     def __bool__(self):
-        raise Unreadable("a formula may not branch on a value: write np.where(condition, a, b)")
+        raise Unreadable(BRANCH)
 
     def __float__(self):
         raise Unreadable("a recorded number has no value yet: use NumPy's functions (np.exp, np.sqrt, ...) in place "
@@ -226,6 +227,9 @@ class Number:
 
     def __iter__(self):
         raise Unreadable("a number of the formula was used as a vector")
+
+    def __repr__(self):
+        return "<a recorded number>"
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         return _ufunc(ufunc, method, inputs, options)
@@ -309,13 +313,16 @@ class Vector:
 
     def put(self, i, a): return self.like([a if k == i else c for k, c in enumerate(self.coordinates)])
     def sum(self): return _total(self.coordinates)
-    def max(self): return _reduced(np.maximum, self.coordinates)
-    def min(self): return _reduced(np.minimum, self.coordinates)
+    def max(self): return functools.reduce(np.maximum, self.coordinates)
+    def min(self): return functools.reduce(np.minimum, self.coordinates)
     def copy(self): return self
     def sigmoid(self): return self.like([sigmoid(c) for c in self.coordinates])
 
     def __bool__(self):
-        raise Unreadable("a formula may not branch on a value: write np.where(condition, a, b)")
+        raise Unreadable(BRANCH)
+
+    def __repr__(self):
+        return "<a recorded vector>"
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         return _ufunc(ufunc, method, inputs, options)
@@ -419,11 +426,7 @@ def _each(function: Callable, *arguments: Any) -> Any:
 
 
 def _total(terms: Sequence) -> Any:
-    return _reduced(lambda a, b: a + b, terms)
-
-
-def _reduced(function: Callable, terms: Sequence) -> Any:
-    return functools.reduce(function, terms)
+    return functools.reduce(operator.add, terms)
 
 
 def _ufunc(ufunc: Callable, method: str, inputs: tuple, options: dict) -> Any:

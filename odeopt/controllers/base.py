@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.language import ask, asks, collecting
-from odeopt.parameters import between, not_negative
+from odeopt.parameters import instance, not_negative, positive
 
 GIVEN = ("h", "t", "n", "gtol", "V0", "V1", "predicted", "error", "solved", "updates", "z0", "z1", "f0", "f1",
          "g0", "g1", "Q0")
@@ -46,7 +46,7 @@ class Controller:
         if isinstance(self.h_max, str) and self.h_max != "flow":
             raise ValueError(f'`h_max` must be a number, "flow" or None, got {self.h_max!r}')
         if not isinstance(self.h_max, str | None):
-            self._demand(0.0, self.h_max, np.inf, "h_max")
+            positive(h_max=self.h_max)
         not_negative(h_min=self.h_min)
 
     def memory(self) -> dict:
@@ -59,9 +59,6 @@ class Controller:
     def cap(self, flow_cap: Callable) -> Any:
         """The largest step allowed here; `flow_cap()` is the flow's."""
         return flow_cap() if isinstance(self.h_max, str) else self.h_max
-
-    def _demand(self, low: float, value: Any, high: float, name: str) -> None:
-        between(low, high, **{name: value})
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,7 @@ class Both(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, part in (("first", self.first), ("second", self.second)):
-            if not isinstance(part, Controller):
-                raise TypeError(f"`{name}` must be a Controller, got {part!r}")
+        instance(Controller, first=self.first, second=self.second)
         if self.first.at != self.second.at:
             raise ValueError(f"both controllers must have the same `at`, got {self.first.at!r} and {self.second.at!r}")
         object.__setattr__(self, "at", self.first.at)

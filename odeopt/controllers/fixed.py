@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.controllers.base import Controller
-from odeopt.parameters import whole
+from odeopt.parameters import between, positive, whole
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,9 @@ class EmbeddedError(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(0.0, self.tol, np.inf, "tol")
-        self._demand(0.0, self.safety, np.inf, "safety")
+        positive(tol=self.tol, safety=self.safety)
         whole(1, order=self.order)
-        self._demand(1.0, self.grow, np.inf, "grow")
-        self._demand(1.0, self.shrink, np.inf, "shrink")
+        between(1.0, np.inf, grow=self.grow, shrink=self.shrink)
 
     def control(self, h: Any, error: Any) -> tuple:
         ratio = np.sqrt(error @ error)/self.tol

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.controllers.base import Controller
-from odeopt.parameters import whole
+from odeopt.parameters import at_least, between, positive, whole
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class ResetBacktracking(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(1.0, self.shrink, np.inf, "shrink")
-        self._demand(0.0, self.h0, np.inf, "h0")
+        between(1.0, np.inf, shrink=self.shrink)
+        positive(h0=self.h0)
 
     def control(self, h: Any, V0: Any, V1: Any) -> tuple:
         ok = V1 - V0 <= 0.0
@@ -60,9 +60,9 @@ class LyapunovBacktracking(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(0.0, self.slope, 1.0, "slope")
-        self._demand(1.0, self.shrink, np.inf, "shrink")
-        self._demand(np.nextafter(1.0, 0.0), self.grow, np.inf, "grow")
+        between(0.0, 1.0, slope=self.slope)
+        between(1.0, np.inf, shrink=self.shrink)
+        at_least(1.0, grow=self.grow)
 
     def passes(self, V0: Any, V1: Any, predicted: Any) -> Any:
         """Whether V decreases enough; not-a-number does not pass."""
@@ -151,8 +151,8 @@ class Prediction(LyapunovBacktracking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(0.0, self.safety, 1.0, "safety")
-        self._demand(0.0, self.floor, np.inf, "floor")
+        between(0.0, 1.0, safety=self.safety)
+        positive(floor=self.floor)
 
     def control(self, h: Any, V0: Any, V1: Any, predicted: Any) -> tuple:
         ok = self.passes(V0, V1, predicted)

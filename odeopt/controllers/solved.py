@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.controllers.base import Controller
-from odeopt.parameters import is_number
+from odeopt.parameters import at_least, between, is_number
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Solved(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(1.0, self.shrink, np.inf, "shrink")
-        self._demand(np.nextafter(1.0, 0.0), self.grow, np.inf, "grow")
+        between(1.0, np.inf, shrink=self.shrink)
+        at_least(1.0, grow=self.grow)
         if not (is_number(self.quick) and self.quick > 0.0):
             raise ValueError(f"`quick` must be a number > 0, got {self.quick!r}")
 

@@ -1,8 +1,8 @@
 """Controllers of Levenberg and Marquardt's damping mu = 1/h, by the gain (V0 - V1)/predicted.
 
-The steps are those of `schemes.GaussNewtonEuler`: rejection makes mu larger, the step
-shorter and closer to the gradient. The authors' codes (Bensaid, Poette and Turpault) compare a trial with the value of
-the trial before it, even where that one was rejected; here, as published, V0 is the value at the accepted point.
+The steps are those of `schemes.GaussNewtonEuler`: rejection makes mu larger, the step shorter and closer to the
+gradient. The authors' codes (Bensaid, Poette and Turpault) compare a trial with the value of the trial before it, even
+where that one was rejected; here, as published, V0 is the value at the accepted point.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from odeopt.controllers.base import Controller
 from odeopt.language import linear_solve, put
+from odeopt.parameters import between
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class FletcherGain(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(0.0, self.high, 1.0, "high")
-        self._demand(0.0, self.low, self.high, "low")
+        between(0.0, 1.0, high=self.high)
+        between(0.0, self.high, low=self.low)
 
     def memory(self) -> dict:
         return {"critical": 0.0}
@@ -124,13 +125,12 @@ class NielsenGain(Controller):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._demand(1.0, self.beta, np.inf, "beta")
-        self._demand(1.0, self.gamma, np.inf, "gamma")
+        between(1.0, np.inf, beta=self.beta, gamma=self.gamma)
         if not (isinstance(self.p, int) and self.p > 0 and self.p % 2 == 1):
             raise ValueError(f"`p` must be an odd integer > 0, got {self.p!r}")
 
     def memory(self) -> dict:
-        return {"nu": 1.0*self.beta}
+        return {"nu": self.beta}
 
     def control(self, h: Any, V0: Any, V1: Any, predicted: Any, nu: Any) -> tuple:
         gain = (V0 - V1)/predicted

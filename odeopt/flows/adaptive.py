@@ -74,7 +74,7 @@ class AdaGrad(_Scaled):
 
 @dataclass(frozen=True)
 class RMSProp(_Scaled):
-    """x' = -g/(sqrt(s) + eps), s' = rate (g^2 - s); V = f, -dV/dt = sum g^2/(sqrt(s) + eps).
+    """x' = -g/(sqrt(s) + eps), s' = rate (g^2 - s); V = f, -dV/dt = sum g^2/(sqrt(s) + eps) (Tieleman and Hinton 2012).
 
     Parameters
     ----------
@@ -101,7 +101,27 @@ class RMSProp(_Scaled):
 
 
 @dataclass(frozen=True)
-class AWB(Flow):
+class _Moments(Flow):
+    """m' = a (g - m), s' = b (g^2 - s): what AWB and Adam share; they differ in how x moves by m and s."""
+
+    first_rate: float
+    second_rate: float
+    eps: float
+
+    blocks: ClassVar[tuple[str, ...]] = ("x", "m", "s")
+    positive: ClassVar[tuple[str, ...]] = ("s",)
+    parts = ("moments", "move")
+
+    def __post_init__(self) -> None:
+        positive(first_rate=self.first_rate, second_rate=self.second_rate)
+        not_negative(eps=self.eps)
+
+    def moments(self, h: Any, m: Any, s: Any, g: Any) -> dict:
+        return {"m": relaxed(self.first_rate, h, m, g), "s": relaxed(self.second_rate, h, s, g*g)}
+
+
+@dataclass(frozen=True)
+class AWB(_Moments):
     """Adam without bias correction: x' = -m/sqrt(s + eps), m' = a (g - m), s' = b (g^2 - s).
 
     V = f + 1/(2a) sum m^2/sqrt(s + eps), which is the authors' function divided by their weight a, and
@@ -120,14 +140,6 @@ class AWB(Flow):
     second_rate: float = 0.01
     eps: float = 1e-10
 
-    blocks = ("x", "m", "s")
-    positive = ("s",)
-    parts = ("moments", "move")
-
-    def __post_init__(self) -> None:
-        positive(first_rate=self.first_rate, second_rate=self.second_rate)
-        not_negative(eps=self.eps)
-
     def field(self, m: Any, s: Any, g: Any) -> Any:
         return -m/np.sqrt(s + self.eps), self.first_rate*(g - m), self.second_rate*(g*g - s)
 
@@ -138,21 +150,18 @@ class AWB(Flow):
         ratio, root = 0.25*self.second_rate/self.first_rate, np.sqrt(s + self.eps)
         return np.sum(m*m/root*(1.0 - ratio*(s - g*g)/(s + self.eps)))
 
-    def moments(self, h: Any, m: Any, s: Any, g: Any) -> dict:
-        return {"m": relaxed(self.first_rate, h, m, g), "s": relaxed(self.second_rate, h, s, g*g)}
-
     def move(self, h: Any, x: Any, m: Any, s: Any) -> dict:
         return {"x": x - h*m/np.sqrt(s + self.eps)}
 
 
 @dataclass(frozen=True)
-class Adam(Flow):
+class Adam(_Moments):
     """Adam with bias correction (Kingma and Ba 2015; the flow of Barakat and Bianchi 2021).
 
-    With c1 = 1 - exp(-a t), c2 = 1 - exp(-b t): x' = -(m/c1)/(sqrt(s/c2) + eps), m' = a (g - m), s' = b (g^2 - s). V
-    = f + sum m^2/(2 a c1 D), D = eps + S, S = sqrt(s/c2), and -dV/dt = sum m^2/(c1 D) [1 + exp(-a t)/(2 c1) - b/(4a)
-    S/(D c2)] + sum b m^2 g^2/(4 a c1 c2 S D^2), >= 0 for all t if b <= 4a. At t = 0 the field is 0/0 (schemes that
-    evaluate it there diverge at once); V is f there, its limit along solutions.
+    With c1 = 1 - exp(-a t), c2 = 1 - exp(-b t): x' = -(m/c1)/(sqrt(s/c2) + eps), m' = a (g - m), s' = b (g^2 - s).
+    With S = sqrt(s/c2) and D = S + eps: V = f + sum m^2/(2 a c1 D), and -dV/dt = sum m^2/(c1 D) [1 + exp(-a t)/(2 c1)
+    - b/(4a) S/(D c2)] + sum b m^2 g^2/(4 a c1 c2 S D^2), >= 0 for all t if b <= 4a. At t = 0 the field is 0/0 (schemes
+    that evaluate it there diverge at once); V is f there, its limit along solutions.
 
     Parameters
     ----------
@@ -165,14 +174,6 @@ class Adam(Flow):
     first_rate: float = 1.0
     second_rate: float = 0.01
     eps: float = 1e-8
-
-    blocks: ClassVar[tuple[str, ...]] = ("x", "m", "s")
-    positive: ClassVar[tuple[str, ...]] = ("s",)
-    parts = ("moments", "move")
-
-    def __post_init__(self) -> None:
-        positive(first_rate=self.first_rate, second_rate=self.second_rate)
-        not_negative(eps=self.eps)
 
     def corrections(self, t: Any) -> tuple:
         return 1.0 - np.exp(-self.first_rate*t), 1.0 - np.exp(-self.second_rate*t)
@@ -194,9 +195,6 @@ class Adam(Flow):
         D = self.eps + S
         return (np.sum(m*m/(c1*D)*(1.0 + np.exp(-a*t)/(2.0*c1) - b/(4.0*a)*S/(D*c2)))
                 + np.sum(b*m*m*g*g/(4.0*a*c1*c2*S*D*D)))
-
-    def moments(self, h: Any, m: Any, s: Any, g: Any) -> dict:
-        return {"m": relaxed(self.first_rate, h, m, g), "s": relaxed(self.second_rate, h, s, g*g)}
 
     def move(self, h: Any, t: Any, x: Any, m: Any, s: Any) -> dict:
         return {"x": x - h*self.direction(t, m, s)}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from odeopt.language import asks
+from odeopt.language import FormulaError, asks
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Flow:
         Time at the start.
     backend : str or None
         "numpy" for a formula that is no straight-line code.
+
+    Raises
+    ------
+    FormulaError
+        If a subclass declares blocks, scalars, positive or parts that are no tuples of names, "x" first.
     """
 
     blocks: ClassVar[tuple[str, ...]] = ("x",)
@@ -50,6 +55,19 @@ class Flow:
     V: ClassVar[Callable | None] = None
     dissipation: ClassVar[Callable | None] = None
     jump: ClassVar[Callable | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("blocks", "scalars", "positive", "parts"):
+            value = getattr(cls, name)
+            if not (isinstance(value, tuple) and all(isinstance(part, str) for part in value)):
+                raise FormulaError(f"{cls.__name__}.{name} must be a tuple of names, got {value!r}")
+        names = (*cls.blocks, *cls.scalars)
+        if cls.blocks[:1] != ("x",) or len(set(names)) < len(names):
+            raise FormulaError(f"{cls.__name__}.blocks must be 'x' and other names, and no name may stand twice in "
+                               f"blocks and scalars, got {cls.blocks!r} and {cls.scalars!r}")
+        if not set(cls.positive) <= set(names):
+            raise FormulaError(f"{cls.__name__}.positive must name blocks and scalars, got {cls.positive!r}")
 
     def field(self) -> Any:
         """The derivatives of the blocks, then of the scalars, in this order."""

@@ -13,7 +13,7 @@ from odeopt.parameters import between, positive
 
 @dataclass(frozen=True)
 class GradientFlow(Flow):
-    """x' = -g, V = f, -dV/dt = |g|^2."""
+    """x' = -g, V = f, -dV/dt = |g|^2 (Cauchy 1847)."""
 
     def field(self, g: Any) -> Any:
         return -g
@@ -61,7 +61,7 @@ class PGradient(GradientFlow):
 
 @dataclass(frozen=True)
 class NormalizedGradient(GradientFlow):
-    """x' = -g/|g|, V = f, -dV/dt = |g|: the limit p to infinity of the p-gradient flows."""
+    """x' = -g/|g|, V = f, -dV/dt = |g|: the limit p to infinity of the p-gradient flows (Cortes 2006)."""
 
     def field(self, g: Any) -> Any:
         return -g/np.sqrt(g @ g)
@@ -72,7 +72,7 @@ class NormalizedGradient(GradientFlow):
 
 @dataclass(frozen=True)
 class ClippedGradient(GradientFlow):
-    """x' = -c g with c = min(1, threshold/|g|), V = f, -dV/dt = c |g|^2.
+    """x' = -c g with c = min(1, threshold/|g|), V = f, -dV/dt = c |g|^2 (Pascanu, Mikolov and Bengio 2013).
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class ClippedGradient(GradientFlow):
 
 @dataclass(frozen=True)
 class SignGradient(GradientFlow):
-    """x' = -sign(g), V = f, -dV/dt = |g|_1 (the l1 norm)."""
+    """x' = -sign(g), V = f, -dV/dt = |g|_1, the l1 norm (Cortes 2006)."""
 
     def field(self, g: Any) -> Any:
         return -np.sign(g)

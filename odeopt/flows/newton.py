@@ -46,7 +46,7 @@ class LevenbergMarquardt(Flow):
     Parameters
     ----------
     mu : float
-        Damping, > 0: a large one gives the gradient flow at speed 1/mu, 0 Gauss and Newton's flow.
+        Damping, >= 0: a large one gives the gradient flow at speed 1/mu, 0 Gauss and Newton's flow.
     """
 
     mu: float = 10.0

@@ -6,16 +6,15 @@ import math
 
 from odeopt.controllers import Constant
 from odeopt.flows import AWB, AdaGrad, Adam, AMSGrad, CorrectedMomentum, GradientFlow, HeavyBall, NesterovAVD, RMSProp
-from odeopt.methods.base import Method, published, relaxation_rate, relaxation_rates
-from odeopt.parameters import positive, share
+from odeopt.methods.base import Method, friction, published, relaxation_rate, relaxation_rates
+from odeopt.parameters import positive
 from odeopt.schemes import Accelerated, ExplicitEuler, Heun, Lie, LookAhead, SemiImplicitEuler, Verlet
 
 
 def averaged(lr: float, momentum: float) -> HeavyBall:
     """The heavy ball whose velocity averages gradients, as in `ema_momentum`."""
-    positive(lr=lr)
-    share(momentum=momentum)
-    return HeavyBall((1.0 - momentum)/lr, (1.0 - momentum)/lr)
+    rate = friction(momentum, lr)
+    return HeavyBall(rate, rate)
 
 
 @published("GD")
@@ -28,17 +27,13 @@ def gd(lr: float = 0.1) -> Method:
 @published()
 def momentum(lr: float = 0.01, momentum: float = 0.9) -> Method:
     """PyTorch's SGD with momentum (dampening 0): v = momentum v + g, x -= lr v."""
-    positive(lr=lr)
-    share(momentum=momentum)
-    return Method(HeavyBall((1.0 - momentum)/lr, 1.0/lr), SemiImplicitEuler(), Constant(), lr, "momentum")
+    return Method(HeavyBall(friction(momentum, lr), 1.0/lr), SemiImplicitEuler(), Constant(), lr, "momentum")
 
 
 @published("Nesterov")
 def nesterov(lr: float = 0.01, momentum: float = 0.9) -> Method:
     """PyTorch's SGD with nesterov=True: v = momentum v + g, x -= lr (g + momentum v)."""
-    positive(lr=lr)
-    share(momentum=momentum)
-    return Method(HeavyBall((1.0 - momentum)/lr, 1.0/lr), LookAhead(), Constant(), lr, "nesterov")
+    return Method(HeavyBall(friction(momentum, lr), 1.0/lr), LookAhead(), Constant(), lr, "nesterov")
 
 
 @published("Nesterov2")

@@ -1,4 +1,4 @@
-"""Methods whose energy falls by a share of its dissipation."""
+"""Methods whose energy falls by a share of its dissipation: those of Bensaid, Poette and Turpault, the authors."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from odeopt.status import Status
 
 @published("LC", "LC_EGD")
 def lc_gd(h0: float = 0.1, slope: float = 0.5, shrink: float = 2.0, grow: float = 1e4) -> Method:
-    """Lyapunov backtracking with memory on the gradient flow."""
+    """Lyapunov backtracking with memory on the gradient flow (Bensaid, Poette and Turpault)."""
     control = LyapunovBacktracking(slope=slope, shrink=shrink, grow=grow)
     return Method(GradientFlow(), ExplicitEuler(), control, h0, "lc_gd")
 
 
 @published("LCD", "LC_EGD2")
 def lcd_gd(h0: float = 0.1, slope: float = 0.5, shrink: float = 30.0, grow: float = 1e4, bisections: int = 3) -> Method:
-    """The same with bisection of log h between what passed and what failed."""
+    """`lc_gd` with bisection of log h between what passed and what failed."""
     control = Bisection(slope=slope, shrink=shrink, grow=grow, bisections=bisections)
     return Method(GradientFlow(), ExplicitEuler(), control, h0, "lcd_gd")
 
 
 @published("LC_EGD3")
 def lcp_gd(h0: float = 0.1, slope: float = 0.5, safety: float = 0.9, floor: float = 0.01) -> Method:
-    """The same with a predicted step."""
+    """`lc_gd` with a predicted step."""
     return Method(GradientFlow(), ExplicitEuler(), Prediction(slope=slope, safety=safety, floor=floor), h0, "lcp_gd")
 
 

@@ -5,21 +5,8 @@ from itertools import pairwise, product
 
 import numpy as np
 
+from odeopt.objectives.base import CriticalPoint, Landscape
 from odeopt.parameters import numbers, positive, whole
-
-from .base import CriticalPoint, Landscape
-
-__all__ = [
-    "Beale",
-    "Himmelblau",
-    "LogSumExp",
-    "PowerFour",
-    "Quadratic",
-    "QuarticSaddle",
-    "Rosenbrock",
-    "StyblinskiTang",
-    "VValley",
-]
 
 
 @dataclass(frozen=True)
@@ -98,7 +85,7 @@ class Quadratic(Landscape):
         if not self.spectrum or 0.0 in self.spectrum:
             raise ValueError(
                 "`spectrum` must hold at least one number and no zero (a zero "
-                f"leaves a line of critical points), got {self.spectrum}."
+                f"leaves a line of critical points), got {self.spectrum}"
             )
 
     @property

@@ -10,8 +10,6 @@ import numpy as np
 from odeopt.objectives.base import CriticalPoint, Landscape
 from odeopt.parameters import numbers
 
-__all__ = ["ExponentialFit", "LeastSquares", "PowellSingular"]
-
 
 @dataclass(frozen=True)
 class LeastSquares(Landscape):

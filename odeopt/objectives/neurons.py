@@ -17,18 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import CriticalPoint, Landscape
-
-__all__ = [
-    "Cloche",
-    "Neuron",
-    "PolyEight",
-    "PolyFive",
-    "PolyFour",
-    "PolyThree",
-    "PolyTwo",
-    "RatTwo",
-]
+from odeopt.objectives.base import CriticalPoint, Landscape
 
 
 @dataclass(frozen=True)
@@ -230,7 +219,6 @@ class Cloche(Neuron):
         # 1 - exp(-t) = 2 T/(1 + T) with T = tanh(t/2) has no cancellation near t = 0.
         tanh = np.tanh(0.25 * middle * middle)
         return (0.5 * (b * b + last * last) + np.log(0.5 + 0.5 / tanh)) / 3.0
-
 
 
 _ROOT_FIVE = math.sqrt(5.0)

@@ -10,11 +10,8 @@ a constant step does not stop, unless its splitting is balanced.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from odeopt.objectives.base import CriticalPoint, Landscape
 from odeopt.parameters import whole
-
-from .base import CriticalPoint, Landscape
-
-__all__ = ["Component", "Example"]
 
 
 class _Polynomial(NamedTuple):
@@ -207,9 +204,7 @@ class Example(Landscape):
     def __post_init__(self):
         whole(1, number=self.number)
         if self.number > len(_SUMS):
-            raise ValueError(
-                f"`number` must be in 1..{len(_SUMS)}, got {self.number}."
-            )
+            raise ValueError(f"`number` must be in 1..{len(_SUMS)}, got {self.number}")
 
     @property
     def name(self) -> str:
@@ -260,10 +255,7 @@ class Component(Landscape):
     def __post_init__(self):
         batches = Example(self.number).batches
         if not (isinstance(self.index, int) and 0 <= self.index < batches):
-            raise ValueError(
-                f"Example({self.number}) has the components 0..{batches - 1}, "
-                f"got {self.index!r}."
-            )
+            raise ValueError(f"Example({self.number}) has the components 0..{batches - 1}, got {self.index!r}")
 
     def value(self, x):
         return _horner(_SUMS[self.number - 1].components[self.index].coefficients, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from odeopt.language import State
+from odeopt.language import FormulaError, State
 
 
 @dataclass
@@ -77,3 +77,18 @@ class Scheme:
 
     def step(self, ode: Any, t: Any, z: State, h: Any, **memory: Any) -> Step:
         raise NotImplementedError(f"{type(self).__name__} has no step: define step(self, ode, t, z, h)")
+
+
+def of_flow(scheme: Scheme, ode: Any, names: tuple[str, ...], like: str) -> list:
+    """What a scheme needs of a flow beyond its field: parameters and formulas that flows such as `like` have.
+
+    Raises
+    ------
+    FormulaError
+        If the flow does not have one of them.
+    """
+    missing = [name for name in names if not hasattr(ode.flow, name)]
+    if missing:
+        raise FormulaError(f"{type(scheme).__name__} needs the flow's {missing[0]!r}, which {type(ode.flow).__name__} "
+                           f"does not have: it is for {like}")
+    return [getattr(ode.flow, name) for name in names]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from odeopt.language import FormulaError, State, ask, where
+from odeopt.language import State, ask, where
 from odeopt.parameters import not_negative, positive, whole
-from odeopt.schemes.base import Scheme, Step
+from odeopt.schemes.base import Scheme, Step, of_flow
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class ProjectedEuler(Scheme):
     tol : float
         Largest residual, absolute.
     most : int
-        Largest number of updates. It also ends where the residual is not finite, or above `far` after 20 updates.
+        Largest number of updates.
     far : float
+        Residual above which a solve of more than 20 updates is given up; one that is not finite always is.
     """
 
     tol: float = 1e-9
@@ -42,10 +43,7 @@ class ProjectedEuler(Scheme):
         return {"along": 0.0, "updates": 0.0, "target": 0.0, "normal": 0.0*z}
 
     def step(self, ode: Any, t: Any, z: State, h: Any, along: Any, updates: Any, target: Any, normal: State) -> Step:
-        formula = getattr(ode.flow, "normal", None)
-        if formula is None:
-            raise FormulaError(f"ProjectedEuler needs the gradient of V: give {type(ode.flow).__name__} a formula "
-                               '`normal` that returns it, as {"x": ..., ...}')
+        formula, = of_flow(self, ode, ("normal",), 'flows with a formula `normal`: the gradient of V, {"x": ..., ...}')
         loss = h*ode.dissipation(t, z)
         y = z + h*ode.field(t, z) + along*normal
 
@@ -67,10 +65,10 @@ class ProjectedEuler(Scheme):
 class MeanVelocity(Scheme):
     """The heavy ball with V1 - V0 = -friction h |(v + v1)/2|^2 exactly: the authors' LC_EM. Order 1.
 
-    x1 = x + h v and v1 = 2 r w - v, w = 2 v - h gain g, where r is the larger root of (2 + friction h) |w|^2 r^2 - 2
-    v.w r + gain (f(x1) - f(x)) = 0; without a real one, or with |w|^2 near 0, the trial fails. Where |v|^2 < `rest` it
-    starts again with v = -gain g and the step h0, which raises V by about |v|^2/2. The authors' code goes on from there
-    with the value and gradient of the point before; here they are those of the new point.
+    x1 = x + h v and v1 = 2 r w - v, w = 2 v - h gain g, where r is the root of larger modulus of (2 + friction h) |w|^2
+    r^2 - 2 v.w r + gain (f(x1) - f(x)) = 0; without a real one, or with |w|^2 near 0, the trial fails. Where |v|^2 <
+    `rest` it starts again with v = -gain g and the step h0, which raises V by about |v|^2/2. The authors' code goes on
+    from there with the value and gradient of the point before; here they are those of the new point.
 
     Parameters
     ----------
@@ -88,12 +86,8 @@ class MeanVelocity(Scheme):
         not_negative(rest=self.rest)
 
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
-        for name in ("friction", "gain"):
-            if not hasattr(ode.flow, name):
-                raise FormulaError(f"MeanVelocity needs the flow's {name!r}, which {type(ode.flow).__name__} does not "
-                                   "have: it is for HeavyBall")
-        friction, gain, v = ode.flow.friction, ode.flow.gain, z.v
-        force = gain*ode.g(z.x)
+        friction, gain = of_flow(self, ode, ("friction", "gain"), "HeavyBall")
+        v, force = z.v, gain*ode.g(z.x)
         resting = v @ v < self.rest
         h = np.where(resting, self.h0, h)
         x = z.x + h*where(resting, -force, v)

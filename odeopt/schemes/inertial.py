@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from odeopt.language import FormulaError, State, ask
-from odeopt.schemes.base import Scheme, Step
+import numpy as np
 
-
-def _of_flow(scheme: Scheme, ode: Any, names: tuple[str, ...], like: str) -> list:
-    missing = [name for name in names if not hasattr(ode.flow, name)]
-    if missing:
-        raise FormulaError(f"{type(scheme).__name__} needs the flow's {missing[0]!r}, which {type(ode.flow).__name__} "
-                           f"does not have: it is for {like}")
-    return [getattr(ode.flow, name) for name in names]
+from odeopt.language import State, ask
+from odeopt.schemes.base import Scheme, Step, of_flow
 
 
 @dataclass(frozen=True)
@@ -36,12 +30,12 @@ class Accelerated(Scheme):
     """Nesterov's two-point form, on `NesterovAVD`: y = x + h c v, v1 = c v - h g(y), x1 = x + h v1; order 1.
 
     c = (t - h)/(t + (alpha - 1) h), so that alpha = 3 and h = sqrt(lr) give x_n+1 = y_n - lr g(y_n), y_n = x_n +
-    (n - 1)/(n + 2) (x_n - x_n-1).
+    (n - 1)/(n + 2) (x_n - x_n-1). At t = 0, where v = 0 and the fraction is 0/0 for alpha = 1, nothing is kept.
     """
 
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
-        alpha, = _of_flow(self, ode, ("alpha",), "NesterovAVD")
-        kept = (t - h)/(t + (alpha - 1.0)*h)*z.v
+        alpha, = of_flow(self, ode, ("alpha",), "NesterovAVD")
+        kept = np.where(t > 0.0, (t - h)/(t + (alpha - 1.0)*h), 0.0)*z.v
         v = kept - h*ode.g(z.x + h*kept)
         return Step(z.replace(x=z.x + h*v, v=v))
 
@@ -56,7 +50,7 @@ class Verlet(Scheme):
     convergence_order = 2
 
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
-        friction, gain = _of_flow(self, ode, ("friction", "gain"), "HeavyBall")
+        friction, gain = of_flow(self, ode, ("friction", "gain"), "HeavyBall")
         half = 0.5*h*ode.field(t, z).v
         x = z.x + h*(z.v + half)
         return Step(z.replace(x=x, v=(z.v + half - (0.5*h*gain)*ode.g(x))/(1.0 + 0.5*h*friction)))
@@ -71,6 +65,6 @@ class FrozenFriction(Scheme):
     """
 
     def step(self, ode: Any, t: Any, z: State, h: Any) -> Step:
-        formula, = _of_flow(self, ode, ("friction",), "Mechanic")
+        formula, = of_flow(self, ode, ("friction",), "Mechanic")
         v = z.v + h*ode.field(t, z).v
         return Step(z.replace(x=z.x + h*v, v=v), predicted=lambda: h*ask(formula, ode.given(t, z))*(v @ v))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from odeopt.language import FormulaError, State, asks
+from odeopt.language import FormulaError, State
 from odeopt.schemes.base import Scheme, Step
 from odeopt.schemes.runge_kutta import Midpoint
 
@@ -51,7 +51,7 @@ class Splitting(Scheme):
                                f"({', '.join(flow.parts)}), one of them as the clock, got {letters} and {clock!r}")
         for name, fraction in letters:
             length = h if fraction == 1.0 else fraction*h
-            if "h" in asks(getattr(flow, name)):
+            if ode.is_exact(name):
                 z = ode.part(name, t, z, length)
             else:
                 z = self.inner.step(_SubOde(ode, name), t, z, length).z

@@ -15,6 +15,7 @@ from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.flows import Flow
 from odeopt.language import FormulaError, State, leaves
 from odeopt.objectives import Objective
+from odeopt.parameters import instance
 from odeopt.trial import Ode, with_parameters
 from odeopt.verify.base import Verdict
 
@@ -58,12 +59,16 @@ def dissipation(flow: Flow) -> Verdict:
 
     Raises
     ------
+    TypeError
+        If it is no flow.
     FormulaError
         If the flow has no V or no dissipation, or if they cannot be read.
     """
+    instance(Flow, flow=flow)
     for name in ("V", "dissipation"):
         if getattr(flow, name) is None:
-            raise FormulaError(f"{type(flow).__name__} has no {name}, so there is nothing to verify")
+            raise FormulaError(f"{type(flow).__name__} has no {name}, so there is nothing to verify: give it V and "
+                               "dissipation")
     proved, seen = not flow.bound, []
     for n in (1, 2):
         claim = _Claim(flow, n)

@@ -7,6 +7,7 @@ import numpy as np
 from odeopt.language import FormulaError
 from odeopt.methods import Method
 from odeopt.objectives import Landscape, PolyThree
+from odeopt.parameters import instance
 from odeopt.trial import Limits, Machine, Ode
 from odeopt.verify.base import Verdict
 
@@ -28,10 +29,20 @@ def fixed_points(method: Method, objective: Landscape | None = None) -> Verdict:
     -------
     Verdict
         "measured", or "refuted" with the point that moves, is undefined (0/0) or rests though it is not critical.
+
+    Raises
+    ------
+    TypeError
+        If the method or the landscape is none.
+    FormulaError
+        If the landscape lists no critical points, or a formula cannot be read.
     """
     objective = PolyThree() if objective is None else objective
+    instance(Method, method=method)
+    instance(Landscape, objective=objective)
     if not objective.critical_points:
-        raise FormulaError(f"{objective!r} lists no critical points")
+        raise FormulaError(f"{objective!r} lists no critical points, so nothing is known to rest: choose a landscape "
+                           "that does")
     limits = Limits(gtol=0.0)
     machine = Machine(objective, method.flow, method.scheme, method.controller, np.float64(method.h0), limits)
     for point in objective.critical_points:

@@ -11,6 +11,7 @@ from odeopt.compile.derivative import Derivatives
 from odeopt.compile.tracer import Vector
 from odeopt.language import FormulaError
 from odeopt.objectives import Function, Landscape, Objective
+from odeopt.parameters import instance, real_array
 from odeopt.verify.base import Verdict
 
 POINTS = 100                    # at random, fewer in many dimensions
@@ -45,9 +46,11 @@ def gradient(objective: Objective, points: Any = None) -> Verdict:
 
     Raises
     ------
-    ValueError
-        If the objective does not tell its dimension, and no points are given.
+    TypeError, ValueError
+        If it is no objective, if the points are none of its, or if it does not tell its dimension and no points are
+        given.
     """
+    instance(Objective, objective=objective)
     X = _points(objective, points)
     worst: dict[tuple[str, str], _Difference] = {}
     with np.errstate(all="ignore"):
@@ -86,9 +89,12 @@ class _Difference(NamedTuple):
 
 
 def _points(objective: Objective, points: Any) -> np.ndarray:
-    if points is not None:
-        return np.atleast_2d(np.asarray(points, dtype=float))
     n = objective.dimension
+    if points is not None:
+        X = np.atleast_2d(real_array(points, "points"))
+        if X.ndim != 2 or n not in (None, X.shape[1]):
+            raise ValueError(f"`points` must be points of {objective!r}, an array (S, n), got the shape {X.shape}")
+        return X
     if n is None:
         raise ValueError(f"{objective!r} does not tell its dimension: give points, an array (S, n)")
     low, high = getattr(objective, "box", (-2.0, 2.0))

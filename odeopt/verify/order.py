@@ -12,6 +12,7 @@ from odeopt.compile.tracer import Graph, Vector
 from odeopt.flows import Flow
 from odeopt.language import FormulaError, State, ask, leaves, rebuilt
 from odeopt.objectives import Himmelblau, Objective
+from odeopt.parameters import instance, real_array
 from odeopt.schemes import Scheme
 from odeopt.trial import Ode
 from odeopt.verify.base import Verdict
@@ -54,12 +55,23 @@ def order(flow: Flow, scheme: Scheme, objective: Objective | None = None, x0: An
     Verdict
         "measured" or "refuted", with the fitted order and its points; "refused" for a field with kinks, on which no
         scheme has an order above 1 or 2, or if too few points are in the asymptotic range.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or x0 no point of the objective.
+    FormulaError
+        If the scheme takes steps of its own length, or a formula cannot be read.
     """
     objective = Himmelblau() if objective is None else objective
+    instance(Flow, flow=flow)
+    instance(Scheme, scheme=scheme)
+    instance(Objective, objective=objective)
     stated = scheme.convergence_order if stated is None else stated
     subject = (flow, scheme)
-    n = 2 if objective.dimension is None else objective.dimension
-    x0 = np.linspace(0.4, -0.3, n) if x0 is None else np.array(x0, dtype=float)
+    x0 = np.linspace(0.4, -0.3, objective.dimension or 2) if x0 is None else real_array(x0, "x0")
+    if x0.ndim != 1 or objective.dimension not in (None, len(x0)):
+        raise ValueError(f"`x0` must be one point of {objective!r}, an array (n,), got the shape {x0.shape}")
     kink = _kink(flow, objective, x0)
     if kink:
         return Verdict("refused", subject, f"the field has {kink}: where it bends, the order of smooth problems is "
@@ -109,16 +121,14 @@ def _asymptotic(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _kink(flow: Flow, objective: Objective, x0: np.ndarray) -> str:
-    """What in the field or the parts is not smooth, in the formulas' words; nothing where the field is plain Python."""
+    """What in the field is not smooth, in the formulas' words; nothing where the field is plain Python."""
     if flow.backend is not None or objective.backend is not None:
         return ""
     graph = Graph()
     z0 = _start(flow, x0)[1]
     z = rebuilt(State({name: Vector(value) if np.ndim(value) else value for name, value in z0.blocks.items()}),
                 [graph.input(f"z{i}") for i in range(len(_flat(z0)))])
-    ode = Ode(flow, objective)
-    found = [*leaves(ode.field(graph.input("t"), z))]
-    live = graph.live(found)
+    live = graph.live(leaves(Ode(flow, objective).field(graph.input("t"), z)))
     return ", ".join(sorted({_KINKS[node.op] for node in graph.nodes if node.index in live and node.op in _KINKS}))
 
 

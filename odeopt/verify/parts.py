@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from odeopt.flows import Flow
-from odeopt.language import FormulaError, State, asks
+from odeopt.language import FormulaError, State
 from odeopt.objectives import Himmelblau, Objective
+from odeopt.parameters import instance
 from odeopt.trial import Ode
 from odeopt.verify.base import Verdict
 
@@ -33,12 +34,21 @@ def parts(flow: Flow, objective: Objective | None = None) -> Verdict:
     -------
     Verdict
         "measured" at 100 random states, or "refuted" with a part, a state and both sides.
+
+    Raises
+    ------
+    TypeError
+        If the flow or the objective is none.
+    FormulaError
+        If the flow declares no parts, or one cannot be read.
     """
     objective = Himmelblau() if objective is None else objective
+    instance(Flow, flow=flow)
+    instance(Objective, objective=objective)
     if not flow.parts:
-        raise FormulaError(f"{type(flow).__name__} declares no parts")
+        raise FormulaError(f"{type(flow).__name__} declares no parts, so there is nothing to verify")
     ode, rng, worst = Ode(flow, objective), np.random.default_rng(0), 0.0
-    exact = [name for name in flow.parts if "h" in asks(getattr(flow, name))]
+    exact = [name for name in flow.parts if ode.is_exact(name)]
     for _ in range(STATES):
         t, z = rng.uniform(0.5, 2.0), _random(flow, objective, rng)
         h1, h2 = rng.uniform(0.05, 0.5, 2)

@@ -45,12 +45,20 @@ def report(subject: Flow | Scheme | Method) -> Report:
     Returns
     -------
     Report
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
     """
+    if not isinstance(subject, (Flow, Scheme, Method)):
+        raise TypeError(f"report takes a Flow, a Scheme or a Method, got {subject!r}")
     verdicts: dict[str, Verdict] = {}
     flow = subject.flow if isinstance(subject, Method) else subject
     if isinstance(flow, Flow):
-        if flow.V is not None and flow.dissipation is not None:
-            verdicts["dissipation"] = dissipation(flow)
+        missing = [name for name in ("V", "dissipation") if getattr(flow, name) is None]
+        verdicts["dissipation"] = dissipation(flow) if not missing else Verdict(
+            "refused", flow, f"it has no {missing[0]}, so nothing says that it descends: give it V and dissipation")
         if flow.parts:
             verdicts["parts"] = parts(flow)
             if isinstance(subject, Flow) and verdicts["parts"]:
@@ -60,6 +68,4 @@ def report(subject: Flow | Scheme | Method) -> Report:
     if isinstance(subject, Method):
         verdicts["order"] = order(subject.flow, subject.scheme)
         verdicts["fixed points"] = fixed_points(subject)
-    if not isinstance(subject, (Flow, Scheme, Method)):
-        raise TypeError(f"report takes a Flow, a Scheme or a Method, got {subject!r}")
     return Report(subject, verdicts)

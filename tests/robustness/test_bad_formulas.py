@@ -10,7 +10,7 @@ from odeopt import Controller, Flow, FormulaError, Scheme, Step
 from odeopt.controllers import Constant, LyapunovBacktracking
 from odeopt.flows import GradientFlow, HeavyBall
 from odeopt.objectives import Function, PolyTwo
-from odeopt.schemes import ExplicitEuler
+from odeopt.schemes import ExplicitEuler, Lie
 from odeopt.status import Status
 
 READERS = ("numpy", "lanes", "vector")
@@ -45,6 +45,18 @@ def controller(control, **formulas):
     return method(controller=type("Mine", (Controller,), {"control": control} | formulas)())
 
 
+def split(**formulas):
+    whole = {
+        "blocks": ("x", "v"), "parts": ("drift", "kick"), "field": lambda self, v, g: (v, -g),
+        "drift": lambda self, h, x, v: {"x": x + h*v}, "kick": lambda self, h, v, g: {"v": v - h*g}} | formulas
+    return method(type("Mine", (Flow,), whole)(), Lie())
+
+
+def judged(**said):
+    made = type("Mine", (Scheme,), {"step": lambda self, ode, t, z, h: Step(z + h*ode.field(t, z), **said)})()
+    return method(scheme=made, controller=LyapunovBacktracking())
+
+
 def doubled_in_place(self, ode, t, z, h):
     z.x = 2.0 * z.x
     return Step(z)
@@ -65,10 +77,27 @@ RETURNS = {
     "a dict": (lambda: flow(field=lambda self, g: {"x": -g}), "Mine.field must return a vector", "{'x'"),
     "too many": (lambda: flow(field=lambda self, g: (-g, g)), "Mine.field returned 2 values", "2 values"),
     "too few": (lambda: flow(blocks=("x", "v"), field=descent), "Mine.field returned 1 values", "1 values"),
-    "no block x": (lambda: flow(blocks=("y",), field=descent), "Mine.start must give", "nothing"),
-    "no block": (lambda: flow(blocks=(), field=descent), "Mine.start must give", "nothing"),
+    "no block x": (lambda: flow(blocks=("y",), field=descent), "Mine.blocks must be 'x' and other names", "('y',)"),
+    "no block": (lambda: flow(blocks=(), field=descent), "Mine.blocks must be 'x' and other names", "()"),
     "a block twice": (
-        lambda: flow(blocks=("x", "x"), field=lambda self, g: (-g, g)), "return one for each", "2 values"),
+        lambda: flow(blocks=("x", "x"), field=lambda self, g: (-g, g)), "no name may stand twice", "('x', 'x')"),
+    "a name in place of names": (
+        lambda: flow(scalars="E", field=descent), "Mine.scalars must be a tuple of names", "'E'"),
+    "positive of nothing": (
+        lambda: flow(positive=("s",), field=descent), "Mine.positive must name blocks", "('s',)"),
+    "no start of a scalar": (
+        lambda: flow(scalars=("E",), field=lambda self, g, E: (-g, E)), "Mine.start must give every scalar", "nothing"),
+    "a part of a vector": (lambda: split(drift=lambda self, h, x, v: x + h*v), "must return a dict", "got"),
+    "a part of a list": (
+        lambda: split(drift=lambda self, h, x, v: {"x": [x[0], x[1]]}), "must return a dict of numbers", "["),
+    "a part of a number": (
+        lambda: split(drift=lambda self, h: {"x": 1.0}), "Mine.drift must return a vector like x for x", "1.0"),
+    "a part of unknowns": (
+        lambda: split(drift=lambda self, h, v: {"y": v}), "Mine.drift must return blocks among x, v", "'y'"),
+    "a sub-field of unknowns": (
+        lambda: split(drift=lambda self, v: {"y": v}), "Mine.drift must return blocks among x, v", "'y'"),
+    "a sub-field of a vector": (lambda: split(drift=lambda self, v: v), "must return a dict", "got"),
+    "a part that is missing": (lambda: split(drift=None), "Mine has no part 'drift': define it", "drift, kick"),
     "a time of text": (lambda: flow(t0="noon", field=descent), "Mine.t0 must return a number", "'noon'"),
     "a start of a list": (lambda: flow(start=lambda self: [1.0], field=descent), "must return a dict", "[1.0]"),
     "a start of another length": (
@@ -98,6 +127,8 @@ RETURNS = {
     ),
     "an unknown name": (lambda: flow(field=lambda self, hessain: hessain), "asks for 'hessain'", "Known: "),
     "a default": (lambda: flow(field=lambda self, g, k=3: -k * g), "asks for 'k'", "Known: "),
+    "a function for a vector": (
+        lambda: flow(field=lambda self, gradient: -gradient), "at x they are `f` and `g`", "-gradient"),
     "no field": (lambda: flow(), "Mine has no field: define field", ""),
     "no step": (lambda: method(scheme=type("Mine", (Scheme,), {})()), "Mine has no step: define step", ""),
     "no control": (lambda: method(controller=type("Mine", (Controller,), {})()), "Mine has no control: define", ""),
@@ -118,7 +149,35 @@ RETURNS = {
     ),
     "a block too many": (lambda: scheme(lambda self, ode, t, z, h: Step(z.replace(y=z.x))), "no block 'y', only x", ""),
     "a misspelt ode": (lambda: scheme(lambda self, ode, t, z, h: Step(ode.feild(t, z))), "no attribute 'feild'", ""),
-    "a step of no arguments": (lambda: scheme(lambda self: 1), "positional argument", ""),
+    "a step of no arguments": (lambda: scheme(lambda self: 1), "Mine.step must take (ode, t, z, h)", "positional"),
+    "a step that remembers": (
+        lambda: scheme(lambda self, ode, t, z, h, last: Step(z)), "Mine.step must take (ode, t, z, h)", "'last'"),
+    "a field of x": (
+        lambda: scheme(lambda self, ode, t, z, h: Step(z + h*ode.field(t, z.x))),
+        "write ode.field(t, z)",
+        "ode.field(t, z.x)",
+    ),
+    "a gradient at a state": (
+        lambda: scheme(lambda self, ode, t, z, h: Step(z.replace(x=ode.g(z)))), "write ode.f(z.x)", "ode.g(z)"),
+    "a state and a vector": (
+        lambda: scheme(lambda self, ode, t, z, h: Step(z - h*ode.g(z.x))), "z.replace(x=z.x + a)", "ode.g(z.x)"),
+    "a state and a number": (lambda: scheme(lambda self, ode, t, z, h: Step(z + h)), "z.replace(x=z.x + a)", "z + h"),
+    "a prediction of vectors": (
+        lambda: judged(predicted=lambda: np.ones(2)), "must return a number for predicted", "array([1., 1.])"),
+    "a V of vectors": (lambda: judged(V=np.ones(2)), "Mine.step must return a number for V", "array([1., 1.])"),
+    "an h of text": (lambda: judged(h="long"), "Mine.step must return a number for h", "'long'"),
+    "an error of a number": (lambda: judged(error=0.1), "must return a state or a vector as `error`", "0.1"),
+    "solved of text": (lambda: judged(solved="yes"), "must return a condition as `solved`", "'yes'"),
+    "pending of 1": (lambda: judged(pending=1), "must return a condition as `pending`", "1: compare"),
+    "an answer of one": (lambda: judged(answer=1.0), "must return a point and its gradient, (x, g)", "1.0"),
+    "an answer of numbers": (
+        lambda: judged(answer=(1.0, 1.0)), "Mine.step must return a vector like x for answer", "1.0"),
+    "a memory of a list": (lambda: judged(memory=[1.0]), "must return a dict as `memory`", "[1.0]"),
+    "a memory that changes kind": (
+        lambda: controller(lambda self, h, a, g0: (True, h, {"a": "s"}), memory=lambda self: {"a": 0.0}),
+        "Mine returned the memory a = 's'",
+        "a number stays a number",
+    ),
     "a changed state": (lambda: scheme(doubled_in_place), "not changed in place: z.replace(x=...)", "z.x = 2.0 * z.x"),
     "memory not declared": (
         lambda: scheme(lambda self, ode, t, z, h: Step(z, memory={"last": z.x})),
@@ -168,6 +227,23 @@ def test_a_complex_field_and_a_matrix_are_refused_where_arrays_could_be_either()
     for field in (lambda self, g: 1j * g, lambda self, g: np.outer(g, g)):
         with pytest.raises(FormulaError, match="must return a vector like x for x, got array"):
             run(flow(field=field), "numpy")
+
+
+@pytest.mark.parametrize("given", [lambda g: [-g[0], -g[1]], lambda g: np.array([-g[0], -g[1]])])
+def test_a_vector_made_of_its_coordinates_is_refused_with_the_mend(given):
+    with pytest.raises(FormulaError, match=r"Mine.field must return a vector like x .*recorded number.*oo.put"):
+        run(flow(field=lambda self, g: given(g)), "lanes")
+    with pytest.raises(FormulaError, match=r"a list is no vector: write np.array"):
+        run(flow(field=lambda self, g: [1.0, 2.0]*g), "lanes")
+
+
+def test_a_flow_with_an_init_of_its_own_is_refused():
+    class Mine(GradientFlow):
+        def __init__(self, friction):
+            self.friction = friction
+
+    with pytest.raises(TypeError, match=r"`flow` must keep its parameters in fields, got .*@dataclass\(frozen=True\)"):
+        method(Mine(2.0))
 
 
 @pytest.mark.parametrize("reader", READERS)

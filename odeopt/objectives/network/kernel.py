@@ -81,7 +81,7 @@ def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
         A[s_ + l] = number({slope})
 '''
 
-_CROSS_ENTROPY = '''
+_SOFTMAX = '''
 @compiled
 def exponentials(A, u_, s_, fold, strips, stride, outputs):
     "exp(u - max u) to s; the largest u of every sample at `fold`, the sum of the exponentials after it."
@@ -97,6 +97,14 @@ def exponentials(A, u_, s_, fold, strips, stride, outputs):
         fold_sum(A, s_ + t*size, outputs, A, fold + (TILE + t)*LANES)
 
 
+@compiled
+def reciprocals(A, fold, strips):
+    "One over the sums of the exponentials, in their place."
+    for l in range(strips*LANES):
+        A[fold + TILE*LANES + l] = number(1.0/float64(A[fold + TILE*LANES + l]))
+'''
+
+_CROSS_ENTROPY = '''
 @compiled
 def losses(A, u_, Y, y_, s_, fold, strips, stride, outputs):
     "The losses of the samples, to s: so many lines of every strip."
@@ -117,13 +125,64 @@ def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
     "The slopes of the losses by the outputs at u, to s."
     size = stride*LANES
     exponentials(A, u_, s_, fold, strips, stride, outputs)
-    for l in range(strips*LANES):
-        A[fold + l] = number(1.0/float64(A[fold + TILE*LANES + l]))
+    reciprocals(A, fold, strips)
     for t in range(strips):
-        spread_mul(A, s_ + t*size, outputs, A, fold + t*LANES)
+        spread_mul(A, s_ + t*size, outputs, A, fold + (TILE + t)*LANES)
     for l in range(strips*size):
         A[s_ + l] = A[s_ + l] - Y[y_ + l]
 '''
+
+_SOFTMAX_MEAN_SQUARES = '''
+@compiled
+def residuals(A, Y, y_, s_, fold, strips, stride, outputs):
+    "softmax(u) - y to s, of the exponentials there; for the label it is less the other probabilities."
+    size = stride*LANES
+    for l in range(strips*size):
+        A[s_ + l] = (number(1.0) - Y[y_ + l])*A[s_ + l]
+    for t in range(strips):
+        fold_sum(A, s_ + t*size, outputs, A, fold + t*LANES)
+        for j in range(outputs):
+            for l in range(LANES):
+                o, i = fold + t*LANES + l, t*size + j*LANES + l
+                A[s_ + i] = (A[s_ + i] - Y[y_ + i]*A[o])*A[o + TILE*LANES]
+
+
+@compiled
+def losses(A, u_, Y, y_, s_, fold, strips, stride, outputs):
+    "The losses of the outputs at u, to s: so many lines of every strip."
+    exponentials(A, u_, s_, fold, strips, stride, outputs)
+    reciprocals(A, fold, strips)
+    residuals(A, Y, y_, s_, fold, strips, stride, outputs)
+    for l in range(strips*stride*LANES):
+        A[s_ + l] = A[s_ + l]*A[s_ + l]
+    return outputs
+
+
+@compiled
+def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
+    "The slopes of the losses by the outputs at u, to s; the probabilities take the place of the outputs."
+    size = stride*LANES
+    exponentials(A, u_, s_, fold, strips, stride, outputs)
+    reciprocals(A, fold, strips)
+    for l in range(strips*size):
+        A[u_ + l] = A[s_ + l]
+    for t in range(strips):
+        spread_mul(A, u_ + t*size, outputs, A, fold + (TILE + t)*LANES)
+    residuals(A, Y, y_, s_, fold, strips, stride, outputs)
+    for t in range(strips):
+        o, p, r = fold + t*LANES, u_ + t*size, s_ + t*size
+        for _ in range(2):  # the first mean's rounding is left where a probability is nearly 1
+            for l in range(LANES):
+                A[o + l] = number(0.0)
+            for j in range(outputs):
+                for l in range(LANES):
+                    A[o + l] += A[p + j*LANES + l]*A[r + j*LANES + l]
+            spread_sub(A, r, outputs, A, o)
+        for l in range(size):
+            A[r + l] = number(2.0)*A[p + l]*A[r + l]
+'''
+
+_OF_SOFTMAX = {"cross_entropy": _CROSS_ENTROPY, "softmax_mean_squares": _SOFTMAX_MEAN_SQUARES}
 
 _EVALUATE = '''
 @compiled
@@ -307,7 +366,8 @@ def source(names: Sequence[str], loss: str, dtype: str) -> str:
         activate="".join(f"    if kind == {k}:\n        each(value_{k}, n, A, (z_, a_))\n" for k in kinds),
         descend="".join(f"    if kind == {k}:\n        each(slope_{k}, n, A, (s_, z_, a_))\n" for k in kinds))
     kind = LOSSES[loss]
-    text = _ELEMENTWISE_LOSS.format(text=kind.text, slope=kind.slope_text) if kind.text else _CROSS_ENTROPY
+    text = (_ELEMENTWISE_LOSS.format(text=kind.text, slope=kind.slope_text) if kind.text
+            else _SOFTMAX + _OF_SOFTMAX[loss])
     return "\n".join([head, *parts, choice, text, _EVALUATE.format(dtype=dtype)])
 
 

@@ -36,6 +36,10 @@ class Loss:
         Whether a sample's loss is the mean, not the sum, over its outputs.
     squares : float
         f = squares * (sum of squared residuals) / (the number that the mean is over); 0 if it is no such sum.
+    residuals : callable
+        `residuals(u, y)`: what is squared, (P, k).
+    residual_slopes : callable
+        `residual_slopes(u, v)`: the derivatives by the outputs of the sum of the residuals times v; (P, k).
     logits : bool
         Whether the outputs are logits, so that the last layer must not squash them.
     labels : bool
@@ -50,6 +54,8 @@ class Loss:
     slope_text: str = ""
     mean: bool = False
     squares: float = 0.0
+    residuals: Callable = lambda u, y: u - y
+    residual_slopes: Callable = lambda u, v: v
     logits: bool = False
     labels: bool = False
 
@@ -86,8 +92,9 @@ def _binary_labels(given: Any, P: int, k: int) -> np.ndarray:
 
 def _classes(given: Any, P: int, k: int) -> np.ndarray:
     if k < 2:
-        raise ValueError('"cross_entropy" needs an output for each of at least 2 classes, got 1 output: '
-                         'for two classes and one output use "binary_cross_entropy"')
+        raise ValueError('"cross_entropy" and "softmax_mean_squares" need an output for each of at least 2 classes, '
+                         'got 1 output: for two classes and one output use "binary_cross_entropy", or "mean_squares" '
+                         'with output="sigmoid"')
     return np.eye(k)[_integers(given, (P,), k)]
 
 
@@ -122,9 +129,29 @@ def _cross_entropy(u: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.log(np.exp(shifted).sum(axis=-1, keepdims=True)) - (shifted*y).sum(axis=-1, keepdims=True)
 
 
-def _cross_entropy_curvature(u: np.ndarray, y: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _centred(p: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Less its mean by the probabilities; twice, since the first mean's rounding is left where p is nearly 1."""
+    for _ in range(2):
+        v = v - (p*v).sum(axis=-1, keepdims=True)
+    return v
+
+
+def _softmax_slopes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The derivative of softmax, a symmetric matrix, times v."""
     p = _softmax(u)
-    return p*(v - (p*v).sum(axis=-1, keepdims=True))
+    return p*_centred(p, v)
+
+
+def _softmax_residuals(u: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """softmax(u) - y; for the label it is less the other probabilities, which cancel no digits."""
+    e = np.exp(_shifted(u))
+    others = (1.0 - y)*e
+    return (others - y*others.sum(axis=-1, keepdims=True))/e.sum(axis=-1, keepdims=True)
+
+
+def _softmax_squares_curvature(u: np.ndarray, y: np.ndarray, v: np.ndarray) -> np.ndarray:
+    p = _softmax(u)
+    return 2.0*_softmax_slopes(u, _centred(p, v)*(_centred(p, _softmax_residuals(u, y)) + p))
 
 
 LOSSES = {
@@ -138,6 +165,11 @@ LOSSES = {
     "log_loss": Loss(lambda u, y: -np.log(_probability(u, y)), lambda u, y: _sign(y)/_probability(u, y),
                      lambda u, y, v: v/_probability(u, y)**2, _binary_labels, "-vlog(y*u + (1.0 - y)*(1.0 - u))",
                      "(1.0 - 2.0*y)/(y*u + (1.0 - y)*(1.0 - u))", mean=True, labels=True),
-    "cross_entropy": Loss(_cross_entropy, lambda u, y: _softmax(u) - y, _cross_entropy_curvature, _classes,
+    "cross_entropy": Loss(_cross_entropy, lambda u, y: _softmax(u) - y, lambda u, y, v: _softmax_slopes(u, v), _classes,
                           logits=True, labels=True),
+    "softmax_mean_squares": Loss(lambda u, y: _softmax_residuals(u, y)**2,
+                                 lambda u, y: 2.0*_softmax_slopes(u, _softmax_residuals(u, y)),
+                                 _softmax_squares_curvature, _classes, mean=True, squares=1.0,
+                                 residuals=_softmax_residuals, residual_slopes=_softmax_slopes, logits=True,
+                                 labels=True),
 }

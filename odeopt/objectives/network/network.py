@@ -14,7 +14,7 @@ from odeopt.objectives.base import Objective
 from odeopt.objectives.network.activations import ACTIVATIONS
 from odeopt.objectives.network.initializations import NAMES, draw
 from odeopt.objectives.network.losses import LOSSES
-from odeopt.parameters import interval, real_array, whole
+from odeopt.parameters import interval, not_negative, real_array, whole
 
 MOST_NUMBERS = 1 << 22          # of the samples' gradients at a time, 32 MiB
 
@@ -36,7 +36,7 @@ class Network(Objective):
         Units of each layer, inputs and outputs included: (2, 20, 1).
     inputs : array (P, layers[0])
     targets : array
-        (P, layers[-1]) for squares, or (P,) for one output; integer labels for the cross-entropies.
+        (P, layers[-1]) for squares, or (P,) for one output; integer labels for losses of classes.
     activation : str or tuple of str
         Of the hidden layers; a tuple gives that of every layer, the last included.
     loss : str
@@ -48,6 +48,7 @@ class Network(Objective):
         binary_cross_entropy   mean log(1 + exp(-+u)), of logits u, with the sign of the label 1 or 0
         log_loss               mean -log(u) or -log(1 - u), of probabilities u, with label 1 or 0
         cross_entropy          log(sum exp(u)) - u_y, of logits u, with label y in 0..layers[-1]-1
+        softmax_mean_squares   mean (p - y)^2, of logits u, with p = softmax(u) and label y as a unit vector
         ====================== ==========================================================================
     output : str
         Activation of the last layer, if `activation` is one name.
@@ -83,7 +84,9 @@ class Network(Objective):
     polyTwo, polyThree, polyFour, polyFive, polyEight, cloche, ratTwo.
 
     "half_squares" is the loss of B. Bensaid, G. Poëtte, R. Turpault, J. Sci. Comput. 96:14 (2023), where R is the mean
-    of half the squares; with `reduction="sum"` R is that of their papers on mini-batches. D. Hendrycks and K. Gimpel,
+    of half the squares; with `reduction="sum"` R is that of their papers on mini-batches. "softmax_mean_squares" is
+    that of their classifiers of images, and layers[-1] times it the score of G. W. Brier, "Verification of forecasts
+    expressed in terms of probability", Mon. Weather Rev. 78 (1950) 1-3. D. Hendrycks and K. Gimpel,
     "Gaussian error linear units", arXiv:1606.08415, for gelu; B. A. Pearlmutter, "Fast exact multiplication by the
     Hessian", Neural Comput. 6 (1994) 147-160, for `hessp`.
     """
@@ -106,13 +109,15 @@ class Network(Objective):
     backend = "vector"
 
     def __post_init__(self) -> None:
-        layers, kind = _checked_layers(self.layers), _named(self.loss, LOSSES, "loss")
+        layers = _checked_layers(self.layers)
+        _named(self.loss, LOSSES, "loss")
         _named(self.dtype, ("float64", "float32"), "dtype")
         _named(self.reduction, ("mean", "sum"), "reduction")
         activations = _activations(self.activation, self.output, len(layers) - 1)
         inputs = _frozen(_samples(self.inputs, layers[0]), self.dtype)
         P, k = len(inputs), layers[-1]
         self._check(activations[-1], P)
+        kind = LOSSES[self.loss]
         encoded = _frozen(kind.targets(self.targets, P, k), self.dtype)
         weight = 1.0/((P if self.reduction == "mean" else 1)*(k if kind.mean else 1))
         self._set(layers=layers, inputs=inputs, targets=_frozen(self.targets), activations=activations, encoded=encoded,
@@ -122,8 +127,7 @@ class Network(Objective):
         if LOSSES[self.loss].logits and last != "identity":
             raise ValueError(f'the loss "{self.loss}" is of logits, so the last layer must be "identity", got "{last}"'
                              '; for labels 0 and 1 "log_loss" is of probabilities')
-        if not (isinstance(self.l2, (int, float, np.number)) and 0.0 <= self.l2 < np.inf):
-            raise ValueError(f"`l2` must be a number >= 0, got {self.l2!r}")
+        not_negative(l2=self.l2)
         if self.batch_size is not None and not (_is_count(self.batch_size) and self.batch_size <= P):
             raise ValueError(f"`batch_size` must be an integer from 1 to the number of samples, {P}, or None, got "
                              f"{self.batch_size!r}")
@@ -181,8 +185,7 @@ class Network(Objective):
             For "uniform".
         """
         _named(init, NAMES, "init")
-        if not _is_count(count):
-            raise ValueError(f"`count` must be an integer >= 1, got {count!r}")
+        whole(1, count=count)
         whole(0, seed=seed)
         box = interval(box, "box")
         return np.array([draw(self.layers, init, box, seed, i) for i in range(count)])
@@ -232,19 +235,20 @@ class Network(Objective):
         return LOSSES[self.loss].squares*self.weight or None
 
     def r(self, x: Any) -> Any:
-        """The residuals at x (n,): u - y sample by sample, and with `l2` the weights times sqrt(l2/(2 scale))."""
+        """The residuals at x (n,): u - y, or p - y, by samples, and with `l2` the weights times sqrt(l2/(2 scale))."""
         if self.scale is None:
             return super().r(x)
-        u = self._forward(x, self.inputs)[1][-1]
-        return np.concatenate([(u - self.encoded).ravel(), np.sqrt(0.5*self.decay/self.scale)*self._weights(x)])
+        residuals = LOSSES[self.loss].residuals(self._forward(x, self.inputs)[1][-1], self.encoded)
+        return np.concatenate([residuals.ravel(), np.sqrt(0.5*self.decay/self.scale)*self._weights(x)])
 
     def jacobian(self, x: Any) -> Any:
         """The derivatives of the residuals at x (n,), as rows."""
         if self.scale is None:
             return super().jacobian(x)
         passed = self._forward(x, self.inputs)
-        outputs = np.eye(self.layers[-1], dtype=self.dtype)
-        rows = [self._sample_gradients(x, passed, np.broadcast_to(e, self.encoded.shape)) for e in outputs]
+        u, slopes = passed[1][-1], LOSSES[self.loss].residual_slopes
+        rows = [self._sample_gradients(x, passed, slopes(u, np.broadcast_to(e, u.shape)))
+                for e in np.eye(self.layers[-1], dtype=self.dtype)]
         J = np.stack(rows, axis=1).reshape(-1, self.dimension)
         return np.concatenate([J, np.sqrt(0.5*self.decay/self.scale)*self._weights(np.eye(self.dimension)).T])
 
@@ -382,10 +386,9 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
-def _named(name: Any, known: Any, what: str) -> Any:
+def _named(name: Any, known: Any, what: str) -> None:
     if name not in known:
         raise ValueError(f"`{what}` must be one of {', '.join(known)}, got {name!r}")
-    return known[name] if isinstance(known, dict) else name
 
 
 def _checked_layers(layers: Any) -> tuple[int, ...]:
