@@ -91,9 +91,9 @@ def test_every_loss(loss, dtype, outputs):
 def test_losses_of_classes_where_they_saturate(loss, dtype):
     """One sample of each class, so that none hides another; the size of the terms is that of the sample's gradient."""
     for label in range(3):
-        net = Network((1, 3), [[0.0]], [label], loss=loss, dtype=dtype)
+        net = Network((1, 1, 3), [[0.0]], [label], loss=loss, dtype=dtype)
         for u in ((0.0, 30.0, -20.0), (17.0, 18.0, -40.0), (90.0, 90.0, 0.0), (-1e6, 1e6, 0.0)):
-            assert_agree(net, np.array([0.0, 0.0, 0.0, *u]))
+            assert_agree(net, np.array([0.0]*5 + [*u]))
 
 
 @pytest.mark.parametrize("dtype", LANES)
