@@ -8,7 +8,7 @@ draw = images.draw
 
 
 def compute(smoke: bool) -> xr.Dataset:
-    clothes = images.clothes()
+    clothes = images.clothes(smoke)
     if smoke:
         return images.train(clothes.subset(200, seed=0), images.METHODS, 2, 40)
     return images.train(clothes.subset(5000, seed=0), images.METHODS, 25, 400)

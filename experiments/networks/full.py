@@ -7,7 +7,7 @@ from experiments.networks import images
 
 
 def compute(smoke: bool) -> xr.Dataset:
-    clothes = images.clothes()
+    clothes = images.clothes(smoke)
     return images.train(clothes.subset(1000, seed=0) if smoke else clothes, images.METHODS, 1, 20 if smoke else 300)
 
 
