@@ -188,7 +188,7 @@ SMALL = """
     warnings.simplefilter("error")
     compilations = []
     compiled = cache._compiled
-    cache._compiled = lambda text, path: compilations.append(path) or compiled(text, path)
+    cache._compiled = lambda text, path, *rest: compilations.append(path) or compiled(text, path, *rest)
 
     def loaded():       # anew, as in another process; whether it was compiled
         cache._loaded.clear()

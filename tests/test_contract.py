@@ -993,8 +993,8 @@ def test_parameters_are_arguments_of_the_kernel_not_its_text():
     """Floats do not compile a kernel anew; a whole number given for a float is that float."""
     from odeopt.compile import cache
 
-    texts = []
-    original, cache.load_kernel = cache.load_kernel, lambda text: texts.append(text) or original(text)
+    texts, original = [], cache.load_kernel
+    cache.load_kernel = lambda text, **options: texts.append(text) or original(text, **options)
     try:
         ends = [
             oo.solve_many(

@@ -52,15 +52,18 @@ def source(name: str) -> str:
         return file.read()
 
 
-def load_kernel(text: str) -> types.SimpleNamespace:
-    """The C functions (`numba.cfunc`) of a kernel's text by their names, compiled or read from the cache."""
+def load_kernel(text: str, vectorize: bool = True) -> types.SimpleNamespace:
+    """The C functions (`numba.cfunc`) of a kernel's text by their names, compiled or read from the cache.
+
+    Without `vectorize` LLVM leaves loops as they are, which is quicker where they only move numbers.
+    """
     with _loading:
         name = digest(text)[:32]
         if name not in _loaded:
             path = os.path.join(kernel_folder(), f"{name}.kernel")
             objects = _unpacked(_whole(path), text)
             if objects is None:
-                objects = _compiled(text, path)
+                objects = _compiled(text, path, vectorize)
                 try:
                     _write(path, _packed(text, objects))
                 except OSError as error:                    # full, read-only: never the user's problem
@@ -141,17 +144,19 @@ def _machine() -> str:
                         binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), options)))
 
 
-def _compiled(text: str, path: str) -> Objects:
+def _compiled(text: str, path: str, vectorize: bool) -> Objects:
     _start_numba()
     from numba import config
     from numba.core.ccallback import CFunc
     options: Any = config
     module = types.ModuleType("odeopt_kernel")
-    disabled, options.DISABLE_JIT = options.DISABLE_JIT, 0  # a user debugs functions of her own with it, not these
+    before = options.DISABLE_JIT, options.LOOP_VECTORIZE
+    # a user debugs functions of her own without the compiler, not these
+    options.DISABLE_JIT, options.LOOP_VECTORIZE = 0, int(vectorize and options.LOOP_VECTORIZE)
     try:
         exec(compile(text, path, "exec"), module.__dict__)
     finally:
-        options.DISABLE_JIT = disabled
+        options.DISABLE_JIT, options.LOOP_VECTORIZE = before
     functions: dict[str, Any] = {name: f for name, f in vars(module).items() if isinstance(f, CFunc)}
     for name, function in functions.items():
         declared = re.findall(r'^declare [^@]*@"?([^"(]+)', function.inspect_llvm(), re.MULTILINE)

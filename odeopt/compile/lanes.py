@@ -114,7 +114,7 @@ class LaneKernel:
         self.operations = _count(trial.nodes, live)
         self.source = _text(machine.title, names, trial, live, slots, self._uniform.values())
         self.sweep = cache.load_kernel(self.source).sweep.address
-        self.driver = cache.load_kernel(cache.source("driver")).run.address
+        self.driver = cache.load_kernel(cache.source("driver"), vectorize=False).run.address
 
     @property
     def width(self) -> int:
