@@ -37,6 +37,9 @@ def make(name: str, folder: Path, smoke: bool = False, again: bool = False) -> s
     with xr.load_dataset(stored, engine="h5netcdf") as data:
         drawn = module.draw(data)
         if isinstance(drawn, Figure):
+            if data.attrs["smoke"]:
+                with plot.style():
+                    drawn.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
             for _ in range(2):                          # the layout's second pass is tighter
                 drawn.draw_without_rendering()
             drawn.set_layout_engine("none")             # PDF and PNG look alike

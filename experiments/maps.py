@@ -163,8 +163,6 @@ def atlas(data: xr.Dataset, draw: Callable[[Map, Axes], Any], columns: int,
             ax.annotate(TITLES[shown.benchmark], (0, 0.5), (-34, 0), "axes fraction", "offset points",
                         rotation=90, ha="right", va="center", fontsize=8, fontweight="bold",
                         annotation_clip=False)
-    if data.attrs["smoke"]:
-        figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure, axes
 
 

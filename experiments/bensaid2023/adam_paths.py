@@ -50,8 +50,6 @@ def draw(data: xr.Dataset) -> Figure:
                 ax.plot(*x, "o", color=plot.class_color(k), markeredgecolor="black", markersize=5, zorder=5)
         ax.set(xlim=box[0], ylim=box[1], xlabel="$w$", aspect="equal")
         ax.set_ylabel("$b$", rotation=0)
-        if data.attrs["smoke"]:
-            ax.set_title(data.attrs["smoke"], color="firebrick")
     return figure
 
 

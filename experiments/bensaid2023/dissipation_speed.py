@@ -63,8 +63,6 @@ def draw(data: xr.Dataset) -> Figure:
         for handle in handles:
             handle.set_marker("")
         figure.legend(handles, labels, loc="outside lower center", ncols=5, title="start $(w, b)$", title_fontsize=7)
-        if data.attrs["smoke"]:
-            figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure
 
 

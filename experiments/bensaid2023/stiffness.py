@@ -50,8 +50,6 @@ def draw(data: xr.Dataset) -> Figure:
                     markeredgewidth=0.7)
         bar = figure.colorbar(axes[0].images[0], ax=axes, aspect=25, pad=0.015, extend="max")
         bar.set_label(r"$\log_{10}|\lambda_{\max}/\lambda_{\min}|$")
-        if data.attrs["smoke"]:
-            figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure
 
 

@@ -32,8 +32,6 @@ def draw(data: xr.Dataset) -> Figure:
         figure, axes = plot.panels(len(problems), 1, plot.PAGE, 2.6*len(problems), squeeze=False)
         for ax, problem in zip(axes[:, 0], problems, strict=True):
             plot.boxes(by_method(data.sel(problem=problem)), ax, "test_loss", "seconds", title=problem)
-        if data.attrs["smoke"]:
-            figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure
 
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from experiments import gallery
 from odeopt import methods, plot, solve_many, studies
-from odeopt.data import Dataset, fashion_mnist
+from odeopt.data import Dataset, fashion_mnist, mnist_5000
 from odeopt.methods import Method
 from odeopt.objectives import Network
 from odeopt.results.solution import Trace
@@ -29,6 +29,11 @@ WORK = """\
 Work is counted in passes over the training samples, forward or backward: a value of the loss is one, a gradient a
 second one where the value at the same point is known, else two. A constant step costs two passes, a trial of
 Lyapunov control one, and one more if it is accepted."""
+
+
+def digits() -> Dataset:
+    """MNIST's 5000 images, a fifth of them to test on."""
+    return mnist_5000().split(0.2, seed=7)
 
 
 def clothes(smoke: bool) -> Dataset:
@@ -107,8 +112,6 @@ def draw(data: xr.Dataset) -> Figure:
         axes[1, 1].set_xlabel("training loss at the end")
         short_decades(axes[1, 1].xaxis)
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=7)
-        if data.attrs["smoke"]:
-            figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure
 
 

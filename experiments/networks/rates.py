@@ -8,7 +8,6 @@ from matplotlib.ticker import NullFormatter
 
 from experiments import gallery
 from experiments.networks import images
-from odeopt import data as samples
 from odeopt import methods, plot, studies
 
 METHODS = {"Momentum": (methods.momentum, "lr"), "RMSProp": (methods.rmsprop, "lr"), "Adam": (methods.adam, "lr"),
@@ -18,7 +17,7 @@ FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 def compute(smoke: bool) -> xr.Dataset:
-    digits = samples.mnist_5000().split(0.2, seed=7)
+    digits = images.digits()
     if smoke:
         digits, count, passes, factors = digits.subset(200, seed=0), 1, 40, FACTORS[1:4]
     else:
@@ -52,8 +51,6 @@ def draw(data: xr.Dataset) -> Figure:
         ax.xaxis.set_minor_formatter(NullFormatter())
         images.short_decades(ax.yaxis)
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        if data.attrs["smoke"]:
-            figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure
 
 

@@ -38,8 +38,6 @@ def draw(data: xr.Dataset) -> Figure:
             ax.label_outer()
         for ax in axes[:-1]:
             ax.images[0].colorbar.remove()
-        if data.attrs["smoke"]:
-            figure.suptitle(data.attrs["smoke"], color="firebrick", fontsize=8)
     return figure
 
 
