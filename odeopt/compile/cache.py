@@ -58,7 +58,7 @@ def load_kernel(text: str, vectorize: bool = True) -> types.SimpleNamespace:
     Without `vectorize` LLVM leaves loops as they are, which is quicker where they only move numbers.
     """
     with _loading:
-        name = digest(text)[:32]
+        name = digest(text if vectorize else text + "# loops as they are\n")[:32]
         if name not in _loaded:
             path = os.path.join(kernel_folder(), f"{name}.kernel")
             objects = _unpacked(_whole(path), text)

@@ -25,7 +25,7 @@ from odeopt.compile.emit import VECTOR_MATH, Writer, numpy_function
 from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import leaves, rebuilt, where
 
-LANES = 128                     # starts in flight on a thread; 256 may leave the L1 cache (LCD: 1.4 times slower)
+LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast
 STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
 GRAIN = 64                      # swept lanes are a multiple of this, as in the driver
 TRIALS = 16                     # sweeps between two looks at who has ended
