@@ -19,7 +19,7 @@ LOOK = 0.05                     # seconds between two looks at Ctrl-C and the ti
 def run(run: Any, path: str | None) -> Outcome:
     """Run to the ends, with a journal at `path`."""
     began = time.perf_counter()
-    from odeopt.compile.lanes import FLAGS
+    from odeopt.compile.vector import FLAGS
     kernel, evaluator, n = run.kernel, run.machine.objective.evaluator(run.starts.shape[1]), run.starts.shape[1]
     compiled = time.perf_counter()
     shape = [(name, n if varying else None) for name, varying in zip(kernel.paths, kernel.varying, strict=True)]

@@ -7,21 +7,38 @@ while the run goes on.
 """
 
 from llvmlite import ir
-from numba import cfunc, types
+from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
-GRAIN = 64  # swept lanes are a multiple of this: a vector loop without a remainder, which would round otherwise
+GRAIN = 4  # swept lanes are a multiple of this: some more than there are cost less than a remainder
+
+_inlined = njit(forceinline=True)
 
 
 @intrinsic
 def _call(context, address, a, b, lanes, parameters):
-    """The C function at `address`, of three buffers and the number of lanes."""
+    """The C function at `address`, of three buffers and the number of lanes; whether a run has ended."""
     def generate(context, builder, signature, arguments):
         address, *arguments = arguments
-        function = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-        builder.call(builder.inttoptr(address, function.as_pointer()), arguments)
-        return context.get_dummy_value()
-    return types.void(address, a, b, lanes, parameters), generate
+        function = ir.FunctionType(ir.IntType(64), [argument.type for argument in arguments])
+        return builder.call(builder.inttoptr(address, function.as_pointer()), arguments)
+    return types.int64(address, a, b, lanes, parameters), generate
+
+
+@_inlined
+def _retire(A, n, stride, owner, records, slots):
+    """Put the records of runs that have ended in their places; returns how many lanes are left."""
+    j = 0
+    while j < n:
+        if A[j] == 0.0:
+            j += 1
+            continue
+        n -= 1  # the last lane moves into the place of what has ended
+        for k in range(slots):
+            records[owner[j]*slots + k] = A[k*stride + j]
+            A[k*stride + j] = A[k*stride + n]
+        owner[j] = owner[n]
+    return n
 
 
 @cfunc("int64(int64, CPointer(float64), CPointer(float64), CPointer(float64), int64, int64, CPointer(int64), "
@@ -35,27 +52,18 @@ def run(sweep, P, A, B, lanes, stride, owner, filled, records, slots, first, las
     n = filled[0]
     for _ in range(rounds):
         while n < lanes and first < last:
-            for k in range(slots):
-                A[k*stride + n] = records[first*slots + k]
-            owner[n] = first
+            if records[first*slots] == 0.0:
+                for k in range(slots):
+                    A[k*stride + n] = records[first*slots + k]
+                owner[n] = first
+                n += 1
             first += 1
-            n += 1
         if n == 0 or (n < lanes and not drain):
             break
-        swept = (n + GRAIN - 1)//GRAIN*GRAIN
         for _ in range(trials):
-            _call(sweep, A, B, swept, P)
-            _call(sweep, B, A, swept, P)
-        j = 0
-        while j < n:
-            if A[j] == 0.0:
-                j += 1
-                continue
-            n -= 1  # what has ended leaves, and the last lane moves into its place
-            for k in range(slots):
-                records[owner[j]*slots + k] = A[k*stride + j]
-                A[k*stride + j] = A[k*stride + n]
-            owner[j] = owner[n]
-            A[n] = 1.0
+            if _call(sweep, A, B, (n + GRAIN - 1)//GRAIN*GRAIN, P):
+                n = _retire(B, n, stride, owner, records, slots)
+            if _call(sweep, B, A, (n + GRAIN - 1)//GRAIN*GRAIN, P):
+                n = _retire(A, n, stride, owner, records, slots)
     filled[0] = n
     return first

@@ -12,7 +12,7 @@ from odeopt.compile.tracer import Graph, Number
 from odeopt.language import sigmoid
 
 KERNEL = {
-    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}",
+    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "fma": "fma({}, {}, {})",
     "lt": "{} < {}", "le": "{} <= {}", "gt": "{} > {}", "ge": "{} >= {}", "eq": "{} == {}", "ne": "{} != {}",
     "and": "{} & {}", "or": "{} | {}", "not": "not {}", "select": "select({}, {}, {})",
     "sqrt": "math.sqrt({})", "abs": "abs({})", "sin": "math.sin({})", "cos": "math.cos({})",

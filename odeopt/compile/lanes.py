@@ -7,8 +7,8 @@ starts, retire those that ended and put the next start in their place; they are 
 
 Two facts shape the text. Selects are LLVM selects, never branches, and a sweep reads one buffer and writes another:
 stored in place, LLVM turns select-and-store into masked stores, 1.5 times slower on CPUs without AVX-512 (measured).
-The number of swept lanes is a multiple of 64, so that the vector loop has no scalar remainder, which would round
-otherwise: results do not depend on lanes, chunks or threads, bit for bit.
+Every operation is rounded as it is written, products and sums are fused by the graph and not by LLVM: a vector loop and
+its remainder round alike, and results do not depend on lanes, chunks or threads, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ import numpy as np
 
 from odeopt.compile import cache
 from odeopt.compile.emit import VECTOR_MATH, Writer, numpy_function
+from odeopt.compile.rewriting import fused, inverted
 from odeopt.compile.tracer import Graph, Number, Vector
 from odeopt.language import leaves, rebuilt, where
 
 LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast
 STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
-GRAIN = 64                      # swept lanes are a multiple of this, as in the driver
-TRIALS = 16                     # sweeps between two looks at who has ended
-FLAGS = ("arcp", "contract", "nsz")
+TRIALS = 16                     # sweeps between two looks at the queue
+FLAGS = ()                      # no fast-math: what is fused is the graph's choice
 
 HEAD = '''"""{title}"""
 import math
 
+from llvmlite import ir
 from numba import cfunc, types
 from numba.extending import intrinsic
-
-FLAGS = {flags}
 
 
 @intrinsic
@@ -51,14 +50,28 @@ def select(context, condition, a, b):
 
 '''
 _SWEEP = '''
-@cfunc("void(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy", fastmath=FLAGS)
+@intrinsic
+def fma(context, a, b, c):
+    """a*b + c, rounded once where the machine can."""
+    def generate(context, builder, signature, arguments):
+        number = arguments[0].type
+        kind = ir.FunctionType(number, [number]*3)
+        return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [number], kind), arguments)
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@cfunc("int64(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy")
 def sweep(A, B, lanes, P):
-    """One trial of every lane, from A to B."""
+    """One trial of every lane, from A to B; whether a run has ended."""
 {parameters}
     for j in range(lanes):
 {load}
 {trial}
 {store}
+    ended = 0
+    for j in range(lanes):                                  # in the loop above it would take a register
+        ended |= B[j] != 0.0
+    return ended
 '''
 
 
@@ -112,7 +125,7 @@ class LaneKernel:
         self.paths = [slot.path for slot in slots]
         self._begin = numpy_function(start, [*x, *parameters], [slot.initial for slot in slots])
         self.operations = _count(trial.nodes, live)
-        self.source = _text(machine.title, names, trial, live, slots, self._uniform.values())
+        self.source = _text(machine.title, names, trial, slots, self._uniform.values())
         self.sweep = cache.load_kernel(self.source).sweep.address
         self.driver = cache.load_kernel(cache.source("driver"), vectorize=False).run.address
 
@@ -161,7 +174,7 @@ def _traced(graph: Graph, machine: Any, names: Sequence[str], record: Mapping) -
     bound = machine.bound([graph.input(f"p{k}") for k in range(len(names))])
     initial = leaves(record)
     before = [graph.input(f"s{k}") for k in range(len(initial))]
-    new, work = bound.trial(rebuilt(record, before))
+    new, work = bound.trial(rebuilt(record, before) | {"status": 0.0})     # who has ended leaves the lanes
     slots = [Slot(*parts) for parts in zip(paths(record), initial, before, leaves(new), strict=True)]
     slots += [Slot(path, 0.0, slot, after) for path, slot, after in counted(graph, work, len(slots))]
     return slots, work
@@ -189,22 +202,27 @@ def _needed(graph: Graph, slots: Sequence[Slot], internal: Sequence[str]) -> tup
         needed += more
 
 
-def _text(title: str, names: Sequence[str], graph: Graph, live: set[int], slots: Sequence[Slot],
-          uniform: Iterable[Slot]) -> str:
+def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], uniform: Iterable[Slot]) -> str:
     """The kernel's text."""
-    writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
+    inputs = [node for node in graph.nodes if node.op == "input"]
+    writer = Writer({node.index: node.arguments[0] for node in inputs})
     for slot in uniform:
         writer.names[slot.before.index] = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
+    own = {slot.before.index for slot in slots}
+    after = inverted(graph, [node for node in inputs if node.index not in own], [slot.after for slot in slots])
+    after = fused(graph, after)
+    live = graph.live(after)
     writer.write(graph.nodes, live, " "*8)
-    head = HEAD.format(title=title, flags=set_text(FLAGS))
+    head = HEAD.format(title=title)
     if writer.operations & set(VECTOR_MATH):
         head += cache.source("vector_math") + "\n"
+    rows = {k: (".".join(map(str, slot.path)), slot) for k, slot in enumerate(slots)}
     return head + _SWEEP.format(
         parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(names)),
-        load="\n".join(f"        {writer.text(slot.before)} = A[{k*STRIDE} + j]  # {'.'.join(map(str, slot.path))}"
-                       for k, slot in enumerate(slots)),
+        load="\n".join(f"        {writer.text(slot.before)} = A[{k*STRIDE} + j]  # {name}"
+                       for k, (name, slot) in rows.items() if slot.before.index in live),
         trial="\n".join(writer.lines),
-        store="\n".join(f"        B[{k*STRIDE} + j] = {writer.text(slot.after)}" for k, slot in enumerate(slots)))
+        store="\n".join(f"        B[{k*STRIDE} + j] = {writer.text(a)}" for k, a in enumerate(after)))
 
 
 class Lanes:
@@ -215,7 +233,6 @@ class Lanes:
         self._address = kernel.sweep
         self._parameters = np.array(kernel._values, dtype=float)
         self._a, self._b = _lines(kernel.width*STRIDE), _lines(kernel.width*STRIDE)
-        self._a[:LANES] = self._b[:LANES] = 1.0             # empty lanes have ended
         self._owner = np.zeros(LANES, dtype=np.int64)
         self._filled = np.zeros(1, dtype=np.int64)
 
@@ -235,19 +252,22 @@ class Lanes:
         n = len(records)
         a, b = self._a.reshape(-1, STRIDE), self._b.reshape(-1, STRIDE)
         a[:, :n] = records.T
-        while np.any(a[0, :n] == 0.0):
+        ended = a[0, :n] != 0.0
+        while not ended.all():
             block = np.empty((n, rows, len(a)))
             for row in range(rows):
-                self._sweep(_pointer(a), _pointer(b), -(-n//GRAIN)*GRAIN, _pointer(self._parameters))
+                self._sweep(_pointer(a), _pointer(b), n, _pointer(self._parameters))
+                b[:, :n][:, ended] = a[:, :n][:, ended]
                 a, b = b, a
                 block[:, row] = a[:, :n].T
-                if not np.any(a[0, :n] == 0.0):
+                ended = a[0, :n] != 0.0
+                if ended.all():
                     block = block[:, :row + 1]
                     break
             yield block
 
 
-_SWEEP_TYPE = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_void_p)
+_SWEEP_TYPE = CFUNCTYPE(c_int64, c_void_p, c_void_p, c_int64, c_void_p)
 _RUN_TYPE = CFUNCTYPE(c_int64, c_int64, *[c_void_p]*3, *[c_int64]*2, *[c_void_p]*3, *[c_int64]*3, c_bool, *[c_int64]*2)
 
 

@@ -64,6 +64,8 @@ class Graph:
             arguments = tuple(sorted(arguments, key=_order))
         if op == "select" and _key(arguments[1]) == _key(arguments[2]):
             return arguments[1]
+        if op == "select" and isinstance(arguments[0], bool):
+            return arguments[1 if arguments[0] else 2]
         if op in ("and", "or") and isinstance(arguments[0], bool):        # constants sort first
             return arguments[1] if arguments[0] == (op == "and") else arguments[0]
         return self._node(op, arguments)
@@ -116,7 +118,7 @@ class Graph:
             node = stack.pop()
             if node.index not in needed:
                 needed.add(node.index)
-                stack += [a for a in node.needs() if isinstance(a, Number)]
+                stack += node.needs()
         return needed
 
 
@@ -173,15 +175,15 @@ class Number:
         self.graph, self.op, self.arguments, self.index = graph, op, arguments, index
         self.varying: bool = op not in REDUCTIONS and any(isinstance(a, Number) and a.varying for a in arguments)
 
-    def needs(self) -> list:
+    def needs(self) -> list[Number]:
         """What must be computed before this number."""
         if self.op != "loop":
             return [a for a in self.arguments if isinstance(a, Number)]
         loop = self.arguments[0]
         inner = {n.index for n in loop.nodes}
-        outer = [a for n in loop.nodes for a in n.needs() if a.index not in inner]
-        return loop.initial + outer + [a for a in [*loop.following, loop.done]
-                                       if isinstance(a, Number) and a.index not in inner]
+        used = [*(a for n in loop.nodes for a in n.needs()), *loop.following, loop.done]
+        return [a for a in loop.initial if isinstance(a, Number)] + [
+            a for a in used if isinstance(a, Number) and a.index not in inner]
 
     def _with(self, op: str, *arguments: Any) -> Any:
         if not all(map(_recordable, arguments)):

@@ -22,7 +22,8 @@ import numpy as np
 from odeopt.compile import cache
 from odeopt.compile.emit import KERNEL, VECTOR_MATH, Writer
 from odeopt.compile.evaluator import BOTH, GRADIENT, VALUE, Evaluator
-from odeopt.compile.lanes import FLAGS, HEAD, counted, paths, set_text
+from odeopt.compile.lanes import HEAD, counted, paths, set_text
+from odeopt.compile.rewriting import specialised
 from odeopt.compile.tracer import REDUCTIONS, Column, Graph, Number
 from odeopt.language import FormulaError, leaves, rebuilt
 
@@ -30,10 +31,12 @@ from odeopt.language import FormulaError, leaves, rebuilt
 _SUMS = {"sum": ("0.0", "add({}, {})"), "any": ("False", "{} | {}"),
          "largest": ("-math.inf", KERNEL["max"]), "smallest": ("math.inf", KERNEL["min"])}
 _CALLS = ("value", "gradient")
+FLAGS = ("arcp", "contract", "nsz")
 _SUM_FLAGS = ("arcp", "contract", "nsz", "reassoc")
 _RUN = '''
-from llvmlite import ir
 from numba import njit
+
+FLAGS = {flags}
 
 
 @intrinsic
@@ -220,15 +223,15 @@ class Emitter:
         store = [f"S[{name[1:]}] = {name}" for name in numbers]
         store += [f"offsets[{k}] = {name}" for k, name in enumerate(self._offsets)]
         math_ = cache.source("vector_math") + "\n" if self._operations & set(VECTOR_MATH) else ""
-        return HEAD.format(title=title, flags=set_text(FLAGS)) + math_ + _RUN.format(
-            sum_flags=set_text(_SUM_FLAGS), load=_indented(load, 4), trial=_indented(trial, 8),
+        return HEAD.format(title=title) + math_ + _RUN.format(
+            flags=set_text(FLAGS), sum_flags=set_text(_SUM_FLAGS), load=_indented(load, 4), trial=_indented(trial, 8),
             store=_indented(store, 4),
             parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(parameters)))
 
     def _trial(self) -> list[str]:
         if not isinstance(self._keep, Number):
             return self._branch(bool(self._keep))
-        accepted, rejected = (list(map(self._specialised(known), self._after)) for known in (True, False))
+        accepted, rejected = map(self._specialised, (True, False))
         lines = self._section([self._keep], [*accepted, *rejected])
         before = dict(self._names), dict(self._rows), self._evaluated
         lines += [f"if {self._text(self._keep)}:", *_indented(self._branch(True), 4).split("\n")]
@@ -242,8 +245,7 @@ class Emitter:
 
     def _branch(self, accepted: bool) -> list[str]:
         """Lines that make the new record once it is known whether the trial is accepted."""
-        special = self._specialised(accepted)
-        moved = [(slot, a) for slot, a in zip(self._slots, map(special, self._after), strict=True) if a is not slot]
+        moved = [(slot, a) for slot, a in zip(self._slots, self._specialised(accepted), strict=True) if a is not slot]
         lines = self._section([a for _, a in moved], [a for slot, a in moved if slot.varying])
         numbers = {self._text(slot): a for slot, a in moved if not slot.varying}
         values = [f"float({self._text(a)})" if isinstance(a, Number) else self._text(float(a))
@@ -269,27 +271,9 @@ class Emitter:
             lines.append(f"{', '.join([*taken, *buffers])} = {', '.join([*taken.values(), *free])}")
         return lines
 
-    def _specialised(self, accepted: bool) -> Callable:
-        """A function that gives nodes as they are once it is known whether the trial is accepted."""
-        known: dict[int, Any] = {}
-        conditions = [self._keep] if isinstance(self._keep, Number) else []
-        while conditions:
-            node = conditions.pop()
-            known[node.index] = accepted
-            if accepted and node.op == "and":               # then both hold
-                conditions += [a for a in node.arguments if isinstance(a, Number)]
-
-        def special(a: Any) -> Any:
-            if not isinstance(a, Number) or a.op == "input":
-                return a
-            if a.index not in known:
-                condition = special(a.arguments[0]) if a.op == "select" else None
-                if isinstance(condition, bool):             # only what is taken: the other may cost a gradient
-                    known[a.index] = special(a.arguments[1 if condition else 2])
-                else:
-                    known[a.index] = self._graph.operation(a.op, *map(special, a.arguments))
-            return known[a.index]
-        return special
+    def _specialised(self, accepted: bool) -> list:
+        """The record after a trial of which it is known whether it is accepted."""
+        return specialised(self._graph, self._keep, accepted, self._after)
 
     # -- sections
 
