@@ -104,8 +104,9 @@ RULES = {                                                   # nonlinear in the r
 def test_every_operation_is_here():
     from odeopt.compile import adjoint
     from odeopt.compile.emit import KERNEL
-    assert {*adjoint._RULES, *adjoint._STEPS, "select", "min", "max"} == set(KERNEL)
-    assert set(KERNEL) <= set(RULES) and set(KERNEL) == set(EXACT)
+    recorded = set(KERNEL) - {"fma"}                        # which no formula asks for: kernels fuse
+    assert {*adjoint._RULES, *adjoint._STEPS, "select", "min", "max"} == recorded
+    assert recorded <= set(RULES) and recorded == set(EXACT)
 
 
 @pytest.mark.parametrize("name", RULES)

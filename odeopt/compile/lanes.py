@@ -13,9 +13,8 @@ its remainder round alike, and results do not depend on lanes, chunks or threads
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ctypes import CFUNCTYPE, c_bool, c_int64, c_void_p
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ import numpy as np
 from odeopt.compile import cache
 from odeopt.compile.emit import VECTOR_MATH, Writer, numpy_function
 from odeopt.compile.rewriting import fused, inverted
+from odeopt.compile.slots import Slot, needed, traced
 from odeopt.compile.tracer import Graph, Number, Vector
-from odeopt.language import leaves, rebuilt, where
 
 LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast
 STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
@@ -75,27 +74,6 @@ def sweep(A, B, lanes, P):
 '''
 
 
-@dataclass(frozen=True)
-class Slot:
-    """One number of the record: where it stands, its value at the start, before and after a trial."""
-
-    path: tuple
-    initial: Any
-    before: Number
-    after: Any
-
-    @property
-    def parameter(self) -> int | None:
-        """Which parameter it starts as, if it starts as one."""
-        name = self.initial.arguments[0] if isinstance(self.initial, Number) and self.initial.op == "input" else ""
-        return int(name[1:]) if name[:1] == "p" else None
-
-    @property
-    def uniform(self) -> bool:
-        """Whether every start has the same value and no trial changes it: then it needs no room in the lanes."""
-        return self.after is self.before and (self.parameter is not None or not isinstance(self.initial, Number))
-
-
 class LaneKernel:
     """A compiled machine.
 
@@ -119,9 +97,9 @@ class LaneKernel:
         x = [start.input(f"x{i}") for i in range(dimension)]
         parameters = [start.input(f"p{k}") for k in range(len(names))]
         record, self.first_work = machine.bound(parameters).begin(Vector(x))
-        slots, self.work = _traced(trial, machine, names, record)
+        slots, self.work = traced(machine, start, trial, record)
         self._uniform = {slot.path: slot for slot in slots if slot.uniform}
-        slots, live = _needed(trial, slots, machine.internal)
+        slots, live = needed(trial, slots, (*machine.internal, "clock"))
         self.paths = [slot.path for slot in slots]
         self._begin = numpy_function(start, [*x, *parameters], [slot.initial for slot in slots])
         self.operations = _count(trial.nodes, live)
@@ -169,48 +147,12 @@ class LaneKernel:
         return Lanes(self)
 
 
-def _traced(graph: Graph, machine: Any, names: Sequence[str], record: Mapping) -> tuple[list[Slot], Any]:
-    """The slots of a machine's record, its trial recorded in `graph`, and the trial's work."""
-    bound = machine.bound([graph.input(f"p{k}") for k in range(len(names))])
-    initial = leaves(record)
-    before = [graph.input(f"s{k}") for k in range(len(initial))]
-    new, work = bound.trial(rebuilt(record, before) | {"status": 0.0})     # who has ended leaves the lanes
-    slots = [Slot(*parts) for parts in zip(paths(record), initial, before, leaves(new), strict=True)]
-    slots += [Slot(path, 0.0, slot, after) for path, slot, after in counted(graph, work, len(slots))]
-    return slots, work
-
-
-def counted(graph: Graph, work: Any, first: int) -> Iterator[tuple[tuple, Number, Any]]:
-    """(path, before, after) of evaluations that differ from trial to trial: they are counted as they come."""
-    for name, (per_trial, per_step) in work.items():
-        if isinstance(per_trial, Number) or isinstance(per_step, Number):
-            slot = graph.input(f"s{first}")
-            first += 1
-            more = where(work.running, per_trial, 0.0) + where(work.keep, per_step, 0.0)
-            yield ("work", name), slot, slot + more
-
-
-def _needed(graph: Graph, slots: Sequence[Slot], internal: Sequence[str]) -> tuple[list[Slot], set[int]]:
-    """The slots that are results, or that results depend on, and the nodes that must be computed for them."""
-    needed = [slot for slot in slots if slot.path[0] not in internal and not slot.uniform]
-    while True:
-        live = graph.live([slot.after for slot in needed])
-        known = {slot.path for slot in needed}
-        more = [slot for slot in slots if slot.before.index in live and not slot.uniform and slot.path not in known]
-        if not more:
-            return [slot for slot in slots if slot.path in known], live
-        needed += more
-
-
 def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], uniform: Iterable[Slot]) -> str:
     """The kernel's text."""
-    inputs = [node for node in graph.nodes if node.op == "input"]
-    writer = Writer({node.index: node.arguments[0] for node in inputs})
-    for slot in uniform:
+    after = fused(graph, inverted(graph, [slot.after for slot in slots]))
+    writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
+    for slot in uniform:                                    # loops know them as slots
         writer.names[slot.before.index] = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
-    own = {slot.before.index for slot in slots}
-    after = inverted(graph, [node for node in inputs if node.index not in own], [slot.after for slot in slots])
-    after = fused(graph, after)
     live = graph.live(after)
     writer.write(graph.nodes, live, " "*8)
     head = HEAD.format(title=title)
@@ -291,18 +233,6 @@ def _pointer(array: np.ndarray) -> int:
 def set_text(names: Sequence[str]) -> str:
     """A set's text in a fixed order: repr of a set changes from process to process, and the cache would never hit."""
     return "{" + ", ".join(repr(name) for name in sorted(names)) + "}"
-
-
-def paths(record: Mapping, prefix: tuple = ()) -> Any:
-    """(key, key, ..., coordinate) of every leaf, in the order of `leaves`."""
-    for key, value in record.items():
-        blocks = getattr(value, "blocks", value)
-        if isinstance(blocks, Mapping):
-            yield from paths(blocks, (*prefix, key))
-        elif hasattr(value, "coordinates"):
-            yield from ((*prefix, key, i) for i in range(len(value.coordinates)))
-        else:
-            yield (*prefix, key)
 
 
 def _count(nodes: Sequence[Number], live: set[int]) -> dict[str, int]:

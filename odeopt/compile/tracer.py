@@ -62,6 +62,8 @@ class Graph:
                 return _constant(_FOLD[op](*arguments))
         if op in _COMMUTATIVE:
             arguments = tuple(sorted(arguments, key=_order))
+        if op == "mul" and isinstance(arguments[0], float) and arguments[0] == 1.0:
+            return arguments[1]
         if op == "select" and _key(arguments[1]) == _key(arguments[2]):
             return arguments[1]
         if op == "select" and isinstance(arguments[0], bool):

@@ -12,7 +12,7 @@ exchanged; a rejected trial leaves the blocks as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import CFUNCTYPE, c_int64, c_void_p
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,8 +22,9 @@ import numpy as np
 from odeopt.compile import cache
 from odeopt.compile.emit import KERNEL, VECTOR_MATH, Writer
 from odeopt.compile.evaluator import BOTH, GRADIENT, VALUE, Evaluator
-from odeopt.compile.lanes import HEAD, counted, paths, set_text
+from odeopt.compile.lanes import HEAD, set_text
 from odeopt.compile.rewriting import specialised
+from odeopt.compile.slots import counted, paths
 from odeopt.compile.tracer import REDUCTIONS, Column, Graph, Number
 from odeopt.language import FormulaError, leaves, rebuilt
 
