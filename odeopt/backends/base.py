@@ -107,9 +107,13 @@ def told(stories: Sequence[tuple[np.ndarray, int]], lasts: Sequence[np.ndarray])
     thinned = [rows[:, ::stride//own] for rows, own in stories]
     if stride > 1:
         thinned = [np.concatenate([rows, last[:, None]], axis=1) for rows, last in zip(thinned, lasts, strict=True)]
-    longest = max(rows.shape[1] for rows in thinned)
-    ended = [np.repeat(rows[:, -1:], longest - rows.shape[1], axis=1) for rows in thinned]
-    return np.concatenate([np.concatenate(both, axis=1) for both in zip(thinned, ended, strict=True)]), stride
+    together = np.empty((sum(map(len, thinned)), max(rows.shape[1] for rows in thinned), thinned[0].shape[2]))
+    first = 0
+    for rows in thinned:
+        part = together[first:first + len(rows)]
+        part[:, :rows.shape[1]], part[:, rows.shape[1]:] = rows, rows[:, -1:]
+        first += len(rows)
+    return together, stride
 
 
 def recorded(stories: Iterable[Story], records: np.ndarray,

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from odeopt.compile import cache
 from odeopt.compile.tracer import Graph, Number
 from odeopt.language import sigmoid
 
 KERNEL = {
     "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "fma": "fma({}, {}, {})",
     "lt": "{} < {}", "le": "{} <= {}", "gt": "{} > {}", "ge": "{} >= {}", "eq": "{} == {}", "ne": "{} != {}",
-    "and": "{} & {}", "or": "{} | {}", "not": "not {}", "select": "select({}, {}, {})",
-    "sqrt": "math.sqrt({})", "abs": "abs({})", "sin": "math.sin({})", "cos": "math.cos({})",
-    "exp": "vexp({})", "log": "vlog({})", "tanh": "vtanh({})", "sigmoid": "vsigmoid({})",
+    "and": "{} & {}", "or": "{} | {}", "not": "negation({})", "select": "select({}, {}, {})",
+    "sqrt": "sqrt({})", "abs": "abs({})", "sin": "sin({})", "cos": "cos({})",
+    "exp": "exp({})", "log": "log({})", "tanh": "tanh({})", "sigmoid": "sigmoid({})",
     # not a number propagates, as in NumPy
     "min": "select(({0} <= {1}) | ({0} != {0}), {0}, {1})", "max": "select(({0} >= {1}) | ({0} != {0}), {0}, {1})",
     "sign": "select({0} > 0.0, 1.0, select({0} < 0.0, -1.0, 0.0 * {0}))",
@@ -25,6 +26,44 @@ NUMPY = {**KERNEL, "not": "~{}", "select": "np.where({}, {}, {})", "sqrt": "np.s
          "sin": "np.sin({})", "cos": "np.cos({})", "exp": "np.exp({})", "log": "np.log({})", "tanh": "np.tanh({})",
          "sigmoid": "sigmoid({})", "min": "np.minimum({}, {})", "max": "np.maximum({}, {})", "sign": "np.sign({})"}
 VECTOR_MATH = ("exp", "log", "tanh", "sigmoid")
+
+HEAD = '''"""{title}"""
+import math
+
+from llvmlite import ir
+from numba import cfunc, njit, types
+from numba.extending import intrinsic
+'''
+# what texts that numba reads call
+WORDS = '''
+from math import cos, sin, sqrt
+
+
+@intrinsic
+def select(context, condition, a, b):
+    """An LLVM select: `a if condition else b` would be a branch."""
+    def generate(context, builder, signature, arguments):
+        return builder.select(*arguments)
+    if isinstance(a, types.Boolean):
+        return types.boolean(types.boolean, types.boolean, types.boolean), generate
+    return types.float64(types.boolean, types.float64, types.float64), generate
+
+
+@intrinsic
+def fma(context, a, b, c):
+    """a*b + c, rounded once where the machine can."""
+    def generate(context, builder, signature, arguments):
+        number = arguments[0].type
+        kind = ir.FunctionType(number, [number]*3)
+        return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [number], kind), arguments)
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@njit(forceinline=True)
+def negation(condition):
+    return not condition
+
+'''
 
 
 class Writer:
@@ -91,3 +130,20 @@ def numpy_function(graph: Graph, inputs: Sequence[Number], outputs: Sequence) ->
     namespace: dict[str, Any] = {"np": np, "math": math, "sigmoid": sigmoid}
     exec(compile(text, "<recorded formula>", "exec"), namespace)
     return namespace["function"]
+
+
+def vector_math(operations: set[str]) -> tuple[str, list[str]]:
+    """The text of the elementary functions, if any is among the operations, and the names of those that are."""
+    names = sorted(operations & set(VECTOR_MATH))
+    return cache.source("vector_math") if names else "", names
+
+
+def words(operations: set[str]) -> str:
+    """The text of what operations call where numba reads them."""
+    functions, names = vector_math(operations)
+    return functions + WORDS + "".join(f"{name} = v{name}\n" for name in names)
+
+
+def indented(lines: Sequence[str], pad: int) -> str:
+    """The lines as text."""
+    return "\n".join(" "*pad + line for line in lines)

@@ -2,7 +2,7 @@
 
 A *machine* is anything with `begin(x)` and `trial(record)` on nested records of numbers that hold a `status` (0 while
 running). Here its two functions are traced: `begin` is evaluated by NumPy for all starts at once, `trial` is written as
-numba text, a `sweep` that gives every lane one trial. The loops around it (`driver`) fill the lanes from a queue of
+text, of which a `sweep` gives every lane one trial. The loops around it (`driver`) fill the lanes from a queue of
 starts, retire those that ended and put the next start in their place; they are compiled once for all machines.
 
 Two facts shape the text. Selects are LLVM selects, never branches, and a sweep reads one buffer and writes another:
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.compile import cache
-from odeopt.compile.emit import VECTOR_MATH, Writer, numpy_function
+from odeopt.compile.emit import HEAD, Writer, indented, numpy_function, vector_math, words
 from odeopt.compile.rewriting import fused, inverted
 from odeopt.compile.slots import Slot, needed, traced
 from odeopt.compile.tracer import Graph, Number, Vector
@@ -30,43 +30,30 @@ STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cac
 TRIALS = 16                     # sweeps between two looks at the queue
 FLAGS = ()                      # no fast-math: what is fused is the graph's choice
 
-HEAD = '''"""{title}"""
-import math
-
-from llvmlite import ir
-from numba import cfunc, types
-from numba.extending import intrinsic
-
-
+_READ_BY_NUMBA = '''
+@njit(forceinline=True, error_model="numpy")
+def trial(A, B, j, P):
+    """One trial of lane j, from A to B."""
+{lines}
+'''
+_READ_BY_PYTHON = '''
 @intrinsic
-def select(context, condition, a, b):
-    """An LLVM select: `a if condition else b` would be a branch."""
+def trial(typing, A, B, j, P):
+    """One trial of lane j, from A to B."""
     def generate(context, builder, signature, arguments):
-        return builder.select(*arguments)
-    if isinstance(a, types.Boolean):
-        return types.boolean(types.boolean, types.boolean, types.boolean), generate
-    return types.float64(types.boolean, types.float64, types.float64), generate
-
+        A, B, P, j = *at_lane(builder, *arguments), 0
+{lines}
+        return context.get_dummy_value()
+    return types.void(A, B, j, P), generate
 '''
 _SWEEP = '''
-@intrinsic
-def fma(context, a, b, c):
-    """a*b + c, rounded once where the machine can."""
-    def generate(context, builder, signature, arguments):
-        number = arguments[0].type
-        kind = ir.FunctionType(number, [number]*3)
-        return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [number], kind), arguments)
-    return types.float64(types.float64, types.float64, types.float64), generate
-
 
 @cfunc("int64(CPointer(float64), CPointer(float64), int64, CPointer(float64))", error_model="numpy")
 def sweep(A, B, lanes, P):
     """One trial of every lane, from A to B; whether a run has ended."""
-{parameters}
+    parameters = ({numbers})
     for j in range(lanes):
-{load}
-{trial}
-{store}
+        trial(A, B, j, parameters)
     ended = 0
     for j in range(lanes):                                  # in the loop above it would take a register
         ended |= B[j] != 0.0
@@ -148,23 +135,28 @@ class LaneKernel:
 
 
 def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], uniform: Iterable[Slot]) -> str:
-    """The kernel's text."""
+    """The kernel's text.
+
+    Python reads a trial without loops, to LLVM's instructions (`instructions`); numba reads one with loops.
+    """
     after = fused(graph, inverted(graph, [slot.after for slot in slots]))
     writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
     for slot in uniform:                                    # loops know them as slots
         writer.names[slot.before.index] = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
     live = graph.live(after)
-    writer.write(graph.nodes, live, " "*8)
-    head = HEAD.format(title=title)
-    if writer.operations & set(VECTOR_MATH):
-        head += cache.source("vector_math") + "\n"
-    rows = {k: (".".join(map(str, slot.path)), slot) for k, slot in enumerate(slots)}
-    return head + _SWEEP.format(
-        parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(names)),
-        load="\n".join(f"        {writer.text(slot.before)} = A[{k*STRIDE} + j]  # {name}"
-                       for k, (name, slot) in rows.items() if slot.before.index in live),
-        trial="\n".join(writer.lines),
-        store="\n".join(f"        B[{k*STRIDE} + j] = {writer.text(a)}" for k, a in enumerate(after)))
+    writer.write(graph.nodes, live, "")
+    lines = [f"p{k} = P[{k}]  # {name}" for k, name in enumerate(names)]
+    lines += [f"{writer.text(slot.before)} = A[{k*STRIDE} + j]  # {'.'.join(map(str, slot.path))}"
+              for k, slot in enumerate(slots) if slot.before.index in live]
+    lines += writer.lines
+    lines += [f"B[{k*STRIDE} + j] = {writer.text(a)}" for k, a in enumerate(after)]
+    if any(node.op == "loop" for node in graph.nodes if node.index in live):
+        text = words(writer.operations) + _READ_BY_NUMBA.format(lines=indented(lines, 4))
+    else:
+        functions, called = vector_math(writer.operations)
+        calls = [f"{name} = calling(context, typing, v{name})" for name in called]
+        text = functions + cache.source("instructions") + _READ_BY_PYTHON.format(lines=indented([*calls, *lines], 8))
+    return HEAD.format(title=title) + text + _SWEEP.format(numbers="".join(f"P[{k}], " for k in range(len(names))))
 
 
 class Lanes:
@@ -191,18 +183,18 @@ class Lanes:
 
     def trace(self, records: np.ndarray, rows: int) -> Iterator[np.ndarray]:
         """What up to LANES records become, trial by trial until all have ended: blocks (starts, <= rows, width)."""
-        n = len(records)
-        a, b = self._a.reshape(-1, STRIDE), self._b.reshape(-1, STRIDE)
-        a[:, :n] = records.T
-        ended = a[0, :n] != 0.0
+        n, parameters = len(records), _pointer(self._parameters)
+        (a, before), (b, after) = ((flat.reshape(-1, STRIDE)[:, :n], _pointer(flat)) for flat in (self._a, self._b))
+        a[:] = records.T
+        ended = a[0] != 0.0
         while not ended.all():
             block = np.empty((n, rows, len(a)))
             for row in range(rows):
-                self._sweep(_pointer(a), _pointer(b), n, _pointer(self._parameters))
-                b[:, :n][:, ended] = a[:, :n][:, ended]
-                a, b = b, a
-                block[:, row] = a[:, :n].T
-                ended = a[0, :n] != 0.0
+                self._sweep(before, after, n, parameters)
+                b[:, ended] = a[:, ended]
+                a, before, b, after = b, after, a, before
+                block[:, row] = a.T
+                ended = a[0] != 0.0
                 if ended.all():
                     block = block[:, :row + 1]
                     break
@@ -228,11 +220,6 @@ def _buffers(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _pointer(array: np.ndarray) -> int:
     return array.ctypes.data
-
-
-def set_text(names: Sequence[str]) -> str:
-    """A set's text in a fixed order: repr of a set changes from process to process, and the cache would never hit."""
-    return "{" + ", ".join(repr(name) for name in sorted(names)) + "}"
 
 
 def _count(nodes: Sequence[Number], live: set[int]) -> dict[str, int]:

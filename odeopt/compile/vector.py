@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 
 from odeopt.compile import cache
-from odeopt.compile.emit import KERNEL, VECTOR_MATH, Writer
+from odeopt.compile.emit import HEAD, KERNEL, Writer, indented, words
 from odeopt.compile.evaluator import BOTH, GRADIENT, VALUE, Evaluator
-from odeopt.compile.lanes import HEAD, set_text
 from odeopt.compile.rewriting import specialised
 from odeopt.compile.slots import counted, paths
 from odeopt.compile.tracer import REDUCTIONS, Column, Graph, Number
@@ -35,9 +34,8 @@ _CALLS = ("value", "gradient")
 FLAGS = ("arcp", "contract", "nsz")
 _SUM_FLAGS = ("arcp", "contract", "nsz", "reassoc")
 _RUN = '''
-from numba import njit
 
-FLAGS = {flags}
+FLAGS = set({flags})
 
 
 @intrinsic
@@ -53,7 +51,7 @@ def evaluate(context, address, what, Z, x, g, data, work, layout):
     return types.float64(address, types.int64, Z, x, g, data, work, layout), generate
 
 
-@njit(forceinline=True, error_model="numpy", fastmath={sum_flags})
+@njit(forceinline=True, error_model="numpy", fastmath=set({sum_flags}))
 def add(a, b):
     """Of sums over coordinates, which may be taken in any order."""
     return a + b
@@ -223,10 +221,9 @@ class Emitter:
         load += [f"{name} = offsets[{k}]" for k, name in enumerate(self._offsets)]
         store = [f"S[{name[1:]}] = {name}" for name in numbers]
         store += [f"offsets[{k}] = {name}" for k, name in enumerate(self._offsets)]
-        math_ = cache.source("vector_math") + "\n" if self._operations & set(VECTOR_MATH) else ""
-        return HEAD.format(title=title) + math_ + _RUN.format(
-            flags=set_text(FLAGS), sum_flags=set_text(_SUM_FLAGS), load=_indented(load, 4), trial=_indented(trial, 8),
-            store=_indented(store, 4),
+        return HEAD.format(title=title) + words(self._operations) + _RUN.format(
+            flags=FLAGS, sum_flags=_SUM_FLAGS, load=indented(load, 4), trial=indented(trial, 8),
+            store=indented(store, 4),
             parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(parameters)))
 
     def _trial(self) -> list[str]:
@@ -235,9 +232,9 @@ class Emitter:
         accepted, rejected = map(self._specialised, (True, False))
         lines = self._section([self._keep], [*accepted, *rejected])
         before = dict(self._names), dict(self._rows), self._evaluated
-        lines += [f"if {self._text(self._keep)}:", *_indented(self._branch(True), 4).split("\n")]
+        lines += [f"if {self._text(self._keep)}:", *indented(self._branch(True), 4).split("\n")]
         self._names, self._rows, self._evaluated = before
-        return [*lines, "else:", *_indented(self._branch(False), 4).split("\n")]
+        return [*lines, "else:", *indented(self._branch(False), 4).split("\n")]
 
     def _text(self, a: Any) -> str:
         return Writer(self._names).text(a)
@@ -380,7 +377,3 @@ def _phases(order: Sequence[Number]) -> dict[int, int]:
             if isinstance(a, Number) and a.index in phase:
                 latest[a.index] = min(latest[a.index], phase[node.index] - barrier[node.index])
     return phase
-
-
-def _indented(lines: Sequence[str], pad: int) -> str:
-    return "\n".join(" "*pad + line for line in lines)
