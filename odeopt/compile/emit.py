@@ -27,42 +27,16 @@ NUMPY = {**KERNEL, "not": "~{}", "select": "np.where({}, {}, {})", "sqrt": "np.s
          "sigmoid": "sigmoid({})", "min": "np.minimum({}, {})", "max": "np.maximum({}, {})", "sign": "np.sign({})"}
 VECTOR_MATH = ("exp", "log", "tanh", "sigmoid")
 
-HEAD = '''"""{title}"""
+_HEAD = '''"""{title}"""
 import math
 
-from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import cfunc
 from numba.extending import intrinsic
-'''
-# what texts that numba reads call
-WORDS = '''
-from math import cos, sin, sqrt
 
+{functions}
+{instructions}
 
-@intrinsic
-def select(context, condition, a, b):
-    """An LLVM select: `a if condition else b` would be a branch."""
-    def generate(context, builder, signature, arguments):
-        return builder.select(*arguments)
-    if isinstance(a, types.Boolean):
-        return types.boolean(types.boolean, types.boolean, types.boolean), generate
-    return types.float64(types.boolean, types.float64, types.float64), generate
-
-
-@intrinsic
-def fma(context, a, b, c):
-    """a*b + c, rounded once where the machine can."""
-    def generate(context, builder, signature, arguments):
-        number = arguments[0].type
-        kind = ir.FunctionType(number, [number]*3)
-        return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [number], kind), arguments)
-    return types.float64(types.float64, types.float64, types.float64), generate
-
-
-@njit(forceinline=True)
-def negation(condition):
-    return not condition
-
+Value.flags = {flags}
 '''
 
 
@@ -108,16 +82,15 @@ class Writer:
                 continue
             moving.append((carried, following))
             self.names[carried.index] = f"c{carried.index}"
-            self.lines.append(f"{pad}c{carried.index} = {self.text(initial)}")
-        self.lines += [f"{pad}{done} = False", f"{pad}for _ in range({loop.most}):"]
+            self.lines.append(f"{pad}c{carried.index} = Variable(builder, {self.text(initial)})")
+        self.lines += [f"{pad}{done} = Variable(builder, False)",
+                       f"{pad}with loop(builder, {loop.most}) as (_, leave):"]
         head = loop.head.graph
         self.write(loop.nodes, head.live([a for a in [*loop.following, loop.done] if isinstance(a, Number)]), inner)
-        after = [(f"c{c.index}", self.text(f)) for c, f in moving]
-        for name, value in after:                           # all new values first: they may use each other's old ones
-            self.lines.append(f"{inner}n{name} = {value}")
-        for name, _ in after:
-            self.lines.append(f"{inner}{name} = n{name}")
-        self.lines += [f"{inner}{done} = {self.text(loop.done)}", f"{inner}if {done}:", f"{inner}    break"]
+        variables = [done, *(f"c{c.index}" for c, _ in moving)]
+        values = [self.text(loop.done), *(self.text(following) for _, following in moving)]
+        self.lines += [f"{inner}assign([{', '.join(variables)}], [{', '.join(values)}])",
+                       f"{inner}with builder.if_then({done}.value):", f"{inner}    leave()"]
 
 
 def numpy_function(graph: Graph, inputs: Sequence[Number], outputs: Sequence) -> Callable:
@@ -132,16 +105,12 @@ def numpy_function(graph: Graph, inputs: Sequence[Number], outputs: Sequence) ->
     return namespace["function"]
 
 
-def vector_math(operations: set[str]) -> tuple[str, list[str]]:
-    """The text of the elementary functions, if any is among the operations, and the names of those that are."""
+def head(title: str, operations: set[str], flags: tuple[str, ...]) -> tuple[str, list[str]]:
+    """How a kernel's text begins, and lines that say how its elementary functions are called."""
     names = sorted(operations & set(VECTOR_MATH))
-    return cache.source("vector_math") if names else "", names
-
-
-def words(operations: set[str]) -> str:
-    """The text of what operations call where numba reads them."""
-    functions, names = vector_math(operations)
-    return functions + WORDS + "".join(f"{name} = v{name}\n" for name in names)
+    functions = cache.source("vector_math") if names else ""
+    text = _HEAD.format(title=title, functions=functions, instructions=cache.source("instructions"), flags=flags)
+    return text, [f"{name} = calling(context, typing, v{name})" for name in names]
 
 
 def indented(lines: Sequence[str], pad: int) -> str:

@@ -1,83 +1,161 @@
-"""Numbers that write LLVM instructions.
+"""Numbers that write LLVM's instructions.
 
-Python runs the text of a trial once, on these numbers, where numba compiles a call of it. Numba would read it operation
-by operation, to the same instructions: four fifths of the time to compile a kernel (measured).
+Python runs the text of a trial once, on these numbers, where numba compiles the call of it. Numba would read the text
+operation by operation, to the same instructions: four fifths of the time to compile a kernel (measured).
 
 The text of this module is pasted into the generated kernel files. It may import numba and llvmlite only.
 """
 
+import contextlib
+
 from llvmlite import ir
-from numba import types
+from numba import float64, types
 from numba.core import cgutils
 
-_DOUBLE, _BIT = ir.DoubleType(), ir.IntType(1)
+_BIT, _INTEGER, _NUMBER = ir.IntType(1), ir.IntType(64), ir.DoubleType()
 
 
 class Value:
-    """A number, or a condition, that an instruction gives."""
+    """A number, an integer or a condition that an instruction gives.
+
+    Attributes
+    ----------
+    flags : tuple of str
+        Fast-math flags of arithmetic.
+    """
+
+    flags: tuple[str, ...] = ()
 
     def __init__(self, builder, value):
-        self.builder, self.value = builder, value
+        self.builder, self._value = builder, value
 
-    def made(self, instruction, *arguments):
-        """What an instruction gives for these arguments, numbers or constants."""
-        return Value(self.builder, instruction(*(_value(a) for a in arguments)))
+    @property
+    def value(self):
+        """As the instructions know it."""
+        return self._value
+
+    def arithmetic(self, operation, a, b, more=()):
+        """What an operation on two integers or two numbers gives; `more` are flags of its own."""
+        a, b = _value(a), _value(b)
+        if isinstance(a.type, ir.IntType):
+            return Value(self.builder, getattr(self.builder, operation)(a, b))
+        return Value(self.builder, getattr(self.builder, "f" + operation)(a, b, flags=(*self.flags, *more)))
+
+    def logical(self, operation, *conditions):
+        """What an operation on conditions gives."""
+        return Value(self.builder, getattr(self.builder, operation)(*map(_value, conditions)))
+
+    def compared(self, sign, other):
+        """A condition that does not hold of what is no number, unless it is that they differ."""
+        compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
+        return Value(self.builder, compare(sign, self.value, _value(other)))
 
     def called(self, name, *arguments):
         """What one of LLVM's functions gives."""
-        kind = ir.FunctionType(_DOUBLE, [_DOUBLE] * len(arguments))
-        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [_DOUBLE], kind)
-        return self.made(lambda *values: self.builder.call(function, values), *arguments)
+        kind = ir.FunctionType(_NUMBER, [_NUMBER] * len(arguments))
+        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [_NUMBER], kind)
+        return Value(self.builder, self.builder.call(function, [_value(a) for a in arguments]))
 
-    def compared(self, sign, other):
-        """What holds only of numbers."""
-        return self.made(lambda a, b: self.builder.fcmp_ordered(sign, a, b), self, other)
-
-    def __add__(self, other): return self.made(self.builder.fadd, self, other)
-    def __radd__(self, other): return self.made(self.builder.fadd, other, self)
-    def __sub__(self, other): return self.made(self.builder.fsub, self, other)
-    def __rsub__(self, other): return self.made(self.builder.fsub, other, self)
-    def __mul__(self, other): return self.made(self.builder.fmul, self, other)
-    def __rmul__(self, other): return self.made(self.builder.fmul, other, self)
-    def __truediv__(self, other): return self.made(self.builder.fdiv, self, other)
-    def __rtruediv__(self, other): return self.made(self.builder.fdiv, other, self)
-    def __neg__(self): return self.made(self.builder.fneg, self)
+    def __add__(self, other): return self.arithmetic("add", self, other)
+    def __radd__(self, other): return self.arithmetic("add", other, self)
+    def __sub__(self, other): return self.arithmetic("sub", self, other)
+    def __rsub__(self, other): return self.arithmetic("sub", other, self)
+    def __mul__(self, other): return self.arithmetic("mul", self, other)
+    def __rmul__(self, other): return self.arithmetic("mul", other, self)
+    def __truediv__(self, other): return self.arithmetic("div", self, other)
+    def __rtruediv__(self, other): return self.arithmetic("div", other, self)
+    def __neg__(self): return Value(self.builder, self.builder.fneg(self.value))
     def __abs__(self): return self.called("fabs", self)
     def __lt__(self, other): return self.compared("<", other)
     def __le__(self, other): return self.compared("<=", other)
     def __gt__(self, other): return self.compared(">", other)
     def __ge__(self, other): return self.compared(">=", other)
     def __eq__(self, other): return self.compared("==", other)
-    def __ne__(self, other): return self.made(lambda a, b: self.builder.fcmp_unordered("!=", a, b), self, other)
-    def __and__(self, other): return self.made(self.builder.and_, self, other)
-    def __or__(self, other): return self.made(self.builder.or_, self, other)
+    def __ne__(self, other): return self.compared("!=", other)
+    def __and__(self, other): return self.logical("and_", self, other)
+    def __or__(self, other): return self.logical("or_", self, other)
     __hash__ = None  # type: ignore[assignment]
 
 
-def _value(a):
-    """The instruction's value, or a constant."""
-    return a.value if isinstance(a, Value) else ir.Constant(_BIT if isinstance(a, bool) else _DOUBLE, a)
+class Variable(Value):
+    """What is assigned more than once."""
+
+    def __init__(self, builder, initial):
+        self.builder = builder
+        self.place = cgutils.alloca_once(builder, _value(initial).type)
+        assign([self], [initial])
+
+    @property
+    def value(self):
+        """As it is now."""
+        return self.builder.load(self.place)
 
 
-class Rows:
-    """A buffer whose rows are read and written at lane j: ``rows[k]`` is the number at k + j."""
+class Array:
+    """Numbers or integers in memory."""
 
-    def __init__(self, builder, pointer, j):
-        self.builder, self.pointer = builder, builder.gep(pointer, [j])
+    def __init__(self, builder, pointer):
+        self.builder, self.pointer = builder, pointer
 
     def __getitem__(self, k):
-        return Value(self.builder, self.builder.load(self._place(k)))
+        return Value(self.builder, self.builder.load(self.place(k)))
 
     def __setitem__(self, k, a):
-        self.builder.store(_value(a), self._place(k))
+        place = self.place(k)
+        self.builder.store(_cast(self.builder, a, place.type.pointee), place)
 
-    def _place(self, k):
-        return self.builder.gep(self.pointer, [ir.IntType(64)(k)])
+    def place(self, k):
+        """The address of the number k."""
+        return self.builder.gep(self.pointer, [_value(k)])
+
+
+def _value(a):
+    """As the instructions know it; a constant by its type."""
+    if isinstance(a, Value):
+        return a.value
+    return ir.Constant(_BIT if isinstance(a, bool) else _INTEGER if isinstance(a, int) else _NUMBER, a)
+
+
+def _cast(builder, a, kind):
+    """A number, of a condition 1 or 0."""
+    value = _value(a)
+    return builder.uitofp(value, kind) if value.type == _BIT and kind == _NUMBER else value
+
+
+def assign(variables, values):
+    """Give the variables new values, all of which are read before."""
+    builder = variables[0].builder
+    values = [_cast(builder, a, variable.place.type.pointee) for variable, a in zip(variables, values, strict=True)]
+    for variable, value in zip(variables, values, strict=True):
+        builder.store(value, variable.place)
+
+
+def arguments_of(builder, arguments):
+    """The arguments of the call: arrays, tuples and numbers."""
+    for a in arguments:
+        if isinstance(a.type, ir.PointerType):
+            yield Array(builder, a)
+        elif isinstance(a.type, ir.ArrayType):
+            yield [Value(builder, item) for item in cgutils.unpack_tuple(builder, a)]
+        else:
+            yield Value(builder, a)
+
+
+@contextlib.contextmanager
+def loop(builder, n):
+    """A loop over i in range(n): i, and what leaves it."""
+    with cgutils.for_range(builder, _value(n)) as (i, leave):
+        yield Value(builder, i), leave
+
+
+def add(a, b):
+    """Of sums that may be taken in any order."""
+    return a.arithmetic("add", a, b, more=("reassoc",))
 
 
 def select(condition, a, b):
-    """`a if condition else b`."""
-    return condition.made(condition.builder.select, condition, a, b)
+    """`a if condition else b`, without a branch."""
+    return condition.logical("select", condition, a, b)
 
 
 def fma(a, b, c):
@@ -87,7 +165,7 @@ def fma(a, b, c):
 
 def negation(condition):
     """`not condition`."""
-    return condition.made(condition.builder.not_, condition)
+    return condition.logical("not_", condition)
 
 
 def sqrt(x):
@@ -108,16 +186,18 @@ def cos(x):
 def calling(context, typing, function):
     """A function of a number that calls a compiled one."""
     kind = types.Dispatcher(function)
-    signature = kind.get_call_type(typing, (types.float64,), {})
+    signature = kind.get_call_type(typing, (float64,), {})
     compiled = context.get_function(kind, signature)
 
     def call(x):
         context.add_linking_libs(compiled.libs)
-        return x.made(lambda value: compiled(x.builder, [value]), x)
+        return Value(x.builder, compiled(x.builder, [x.value]))
     return call
 
 
-def at_lane(builder, A, B, j, P):
-    """The rows of A and B at lane j, and the parameters in the tuple P."""
-    parameters = [Value(builder, value) for value in cgutils.unpack_tuple(builder, P)]
-    return Rows(builder, A, j), Rows(builder, B, j), parameters
+def evaluate(objective, what, Z, x, g, *memory):
+    """The objective, a function at this address, at the row of Z at offset x, its gradient into the one at g."""
+    builder, pointer = objective.builder, _NUMBER.as_pointer()
+    values = [_value(what), Z.place(x), Z.place(g), *(builder.inttoptr(address.value, pointer) for address in memory)]
+    kind = ir.FunctionType(_NUMBER, [value.type for value in values])
+    return Value(builder, builder.call(builder.inttoptr(objective.value, kind.as_pointer()), values))

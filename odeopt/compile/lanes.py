@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.compile import cache
-from odeopt.compile.emit import HEAD, Writer, indented, numpy_function, vector_math, words
+from odeopt.compile.emit import Writer, head, indented, numpy_function
 from odeopt.compile.rewriting import fused, inverted
 from odeopt.compile.slots import Slot, needed, traced
 from odeopt.compile.tracer import Graph, Number, Vector
@@ -30,18 +30,13 @@ STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cac
 TRIALS = 16                     # sweeps between two looks at the queue
 FLAGS = ()                      # no fast-math: what is fused is the graph's choice
 
-_READ_BY_NUMBA = '''
-@njit(forceinline=True, error_model="numpy")
-def trial(A, B, j, P):
-    """One trial of lane j, from A to B."""
-{lines}
-'''
-_READ_BY_PYTHON = '''
+_TRIAL = '''
+
 @intrinsic
 def trial(typing, A, B, j, P):
     """One trial of lane j, from A to B."""
     def generate(context, builder, signature, arguments):
-        A, B, P, j = *at_lane(builder, *arguments), 0
+        A, B, j, P = arguments_of(builder, arguments)
 {lines}
         return context.get_dummy_value()
     return types.void(A, B, j, P), generate
@@ -135,10 +130,7 @@ class LaneKernel:
 
 
 def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], uniform: Iterable[Slot]) -> str:
-    """The kernel's text.
-
-    Python reads a trial without loops, to LLVM's instructions (`instructions`); numba reads one with loops.
-    """
+    """The kernel's text."""
     after = fused(graph, inverted(graph, [slot.after for slot in slots]))
     writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
     for slot in uniform:                                    # loops know them as slots
@@ -150,13 +142,9 @@ def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot],
               for k, slot in enumerate(slots) if slot.before.index in live]
     lines += writer.lines
     lines += [f"B[{k*STRIDE} + j] = {writer.text(a)}" for k, a in enumerate(after)]
-    if any(node.op == "loop" for node in graph.nodes if node.index in live):
-        text = words(writer.operations) + _READ_BY_NUMBA.format(lines=indented(lines, 4))
-    else:
-        functions, called = vector_math(writer.operations)
-        calls = [f"{name} = calling(context, typing, v{name})" for name in called]
-        text = functions + cache.source("instructions") + _READ_BY_PYTHON.format(lines=indented([*calls, *lines], 8))
-    return HEAD.format(title=title) + text + _SWEEP.format(numbers="".join(f"P[{k}], " for k in range(len(names))))
+    text, functions = head(title, writer.operations, FLAGS)
+    return (text + _TRIAL.format(lines=indented([*functions, *lines], 8))
+            + _SWEEP.format(numbers="".join(f"P[{k}], " for k in range(len(names)))))
 
 
 class Lanes:

@@ -12,7 +12,7 @@ exchanged; a rejected trial leaves the blocks as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import CFUNCTYPE, c_int64, c_void_p
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.compile import cache
-from odeopt.compile.emit import HEAD, KERNEL, Writer, indented, words
+from odeopt.compile.emit import KERNEL, Writer, head, indented
 from odeopt.compile.evaluator import BOTH, GRADIENT, VALUE, Evaluator
 from odeopt.compile.rewriting import specialised
 from odeopt.compile.slots import counted, paths
@@ -32,42 +32,28 @@ _SUMS = {"sum": ("0.0", "add({}, {})"), "any": ("False", "{} | {}"),
          "largest": ("-math.inf", KERNEL["max"]), "smallest": ("math.inf", KERNEL["min"])}
 _CALLS = ("value", "gradient")
 FLAGS = ("arcp", "contract", "nsz")
-_SUM_FLAGS = ("arcp", "contract", "nsz", "reassoc")
+_EACH = "with loop(builder, n) as (i, _):"
 _RUN = '''
 
-FLAGS = set({flags})
-
-
 @intrinsic
-def evaluate(context, address, what, Z, x, g, data, work, layout):
-    """The objective at the row at offset x, its gradient into the one at g."""
+def go(typing, objective, data, work, layout, P, S, offsets, Z, n, trials):
     def generate(context, builder, signature, arguments):
-        address, what, Z, x, g, *rest = arguments
-        number = ir.DoubleType().as_pointer()
-        rows = [builder.gep(Z, [offset]) for offset in (x, g)]
-        values = [what, *rows, *(builder.inttoptr(pointer, number) for pointer in rest)]
-        function = ir.FunctionType(ir.DoubleType(), [value.type for value in values])
-        return builder.call(builder.inttoptr(address, function.as_pointer()), values)
-    return types.float64(address, types.int64, Z, x, g, data, work, layout), generate
-
-
-@njit(forceinline=True, error_model="numpy", fastmath=set({sum_flags}))
-def add(a, b):
-    """Of sums over coordinates, which may be taken in any order."""
-    return a + b
+        objective, data, work, layout, P, S, offsets, Z, n, trials = arguments_of(builder, arguments)
+{load}
+        with loop(builder, trials) as (_, leave):
+            with builder.if_then((s0 != 0.0).value):
+                leave()
+{trial}
+{store}
+        return context.get_dummy_value()
+    return types.void(objective, data, work, layout, P, S, offsets, Z, n, trials), generate
 
 
 @cfunc("void(int64, int64, int64, int64, CPointer(float64), CPointer(float64), CPointer(int64), CPointer(float64), "
-       "int64, int64)", error_model="numpy", fastmath=FLAGS)
+       "int64, int64)", error_model="numpy")
 def run(objective, data, work, layout, P, S, offsets, Z, n, trials):
     """At most `trials` trials: numbers of the record in S, vectors in rows of Z at `offsets`."""
-{parameters}
-{load}
-    for _ in range(trials):
-        if s0 != 0.0:
-            break
-{trial}
-{store}
+    go(objective, data, work, layout, P, S, offsets, Z, n, trials)
 '''
 _RUN_TYPE = CFUNCTYPE(None, *[c_int64]*4, *[c_void_p]*4, c_int64, c_int64)
 
@@ -217,14 +203,14 @@ class Emitter:
         """The kernel's text."""
         trial = self._trial()
         numbers = [f"s{k}" for k, slot in enumerate(self._slots) if not slot.varying]
-        load = [f"{name} = S[{name[1:]}]" for name in numbers]
-        load += [f"{name} = offsets[{k}]" for k, name in enumerate(self._offsets)]
+        load = [f"p{k} = P[{k}]  # {name}" for k, name in enumerate(parameters)]
+        load += [f"{name} = Variable(builder, S[{name[1:]}])" for name in numbers]
+        load += [f"{name} = Variable(builder, offsets[{k}])" for k, name in enumerate(self._offsets)]
         store = [f"S[{name[1:]}] = {name}" for name in numbers]
         store += [f"offsets[{k}] = {name}" for k, name in enumerate(self._offsets)]
-        return HEAD.format(title=title) + words(self._operations) + _RUN.format(
-            flags=FLAGS, sum_flags=_SUM_FLAGS, load=indented(load, 4), trial=indented(trial, 8),
-            store=indented(store, 4),
-            parameters="\n".join(f"    p{k} = P[{k}]  # {name}" for k, name in enumerate(parameters)))
+        text, functions = head(title, self._operations, FLAGS)
+        return text + _RUN.format(load=indented([*functions, *load], 8), trial=indented(trial, 12),
+                                  store=indented(store, 8))
 
     def _trial(self) -> list[str]:
         if not isinstance(self._keep, Number):
@@ -232,9 +218,10 @@ class Emitter:
         accepted, rejected = map(self._specialised, (True, False))
         lines = self._section([self._keep], [*accepted, *rejected])
         before = dict(self._names), dict(self._rows), self._evaluated
-        lines += [f"if {self._text(self._keep)}:", *indented(self._branch(True), 4).split("\n")]
+        lines += [f"with builder.if_else({self._text(self._keep)}.value) as (accepted, rejected):",
+                  "    with accepted:", *indented(self._branch(True), 8).split("\n")]
         self._names, self._rows, self._evaluated = before
-        return [*lines, "else:", *indented(self._branch(False), 4).split("\n")]
+        return [*lines, "    with rejected:", *indented(self._branch(False), 8).split("\n")]
 
     def _text(self, a: Any) -> str:
         return Writer(self._names).text(a)
@@ -245,12 +232,9 @@ class Emitter:
         """Lines that make the new record once it is known whether the trial is accepted."""
         moved = [(slot, a) for slot, a in zip(self._slots, self._specialised(accepted), strict=True) if a is not slot]
         lines = self._section([a for _, a in moved], [a for slot, a in moved if slot.varying])
-        numbers = {self._text(slot): a for slot, a in moved if not slot.varying}
-        values = [f"float({self._text(a)})" if isinstance(a, Number) else self._text(float(a))
-                  for a in numbers.values()]
-        if numbers:
-            lines.append(f"{', '.join(numbers)} = {', '.join(values)}")
-        return lines + self._exchanged([(slot, a) for slot, a in moved if slot.varying])
+        lines += self._exchanged([(slot, a) for slot, a in moved if slot.varying])
+        numbers = {self._text(slot): self._text(a) for slot, a in moved if not slot.varying}
+        return [*lines, _assigned(numbers, numbers.values())] if numbers else lines
 
     def _exchanged(self, moved: Sequence[tuple[Number, Any]]) -> list[str]:
         """Blocks take over the rows of their new values; the rows that they give up become buffers."""
@@ -261,12 +245,12 @@ class Emitter:
             if row is None or row in taken.values():        # one number for all coordinates, or two blocks become equal
                 value = self._text(a) if row is None else f"Z[{row} + i]"
                 row = self._buffer()
-                lines += ["for i in range(n):", f"    Z[{row} + i] = {value}"]
+                lines += [_EACH, f"    Z[{row} + i] = {value}"]
             taken[self._rows[slot.index]] = row
         free = [row for row in taken if row not in taken.values()]
         buffers = [row for row in taken.values() if row not in taken]
         if taken:
-            lines.append(f"{', '.join([*taken, *buffers])} = {', '.join([*taken.values(), *free])}")
+            lines.append(_assigned([*taken, *buffers], [*taken.values(), *free]))
         return lines
 
     def _specialised(self, accepted: bool) -> list:
@@ -348,14 +332,14 @@ class Emitter:
         for node in sums:
             name = self._names[node.index] = f"r{node.index}"
             first, more = _SUMS[node.op]
-            begin.append(f"{name} = {first}")
-            writer.lines.append(f"    {name} = {more.format(name, writer.text(node.arguments[0]))}")
+            begin.append(f"{name} = Variable(builder, {first})")
+            writer.lines.append("    " + _assigned([name], [more.format(name, writer.text(node.arguments[0]))]))
         for node in body:
             if node.index in kept:
                 row = self._rows[node.index] = self._buffer()
                 writer.lines.append(f"    Z[{row} + i] = {writer.names[node.index]}")
         self._operations |= writer.operations
-        return [*begin, "for i in range(n):", *writer.lines] if writer.lines else []
+        return [*begin, _EACH, *writer.lines] if writer.lines else []
 
     def _buffer(self) -> str:
         self._offsets.append(f"o{len(self._offsets)}")
@@ -377,3 +361,7 @@ def _phases(order: Sequence[Number]) -> dict[int, int]:
             if isinstance(a, Number) and a.index in phase:
                 latest[a.index] = min(latest[a.index], phase[node.index] - barrier[node.index])
     return phase
+
+
+def _assigned(variables: Iterable[str], values: Iterable[str]) -> str:
+    return f"assign([{', '.join(variables)}], [{', '.join(values)}])"
