@@ -197,6 +197,7 @@ def test_heavy_libraries_are_imported_when_needed_only():
         "odeopt.compile.vector_math": {"numba", "llvmlite"},
         "odeopt.compile.driver": {"numba", "llvmlite"},
         "odeopt.compile.strips": {"numba", "llvmlite"},
+        "odeopt.compile.instructions": {"numba", "llvmlite"},
         "odeopt.compile.symbolic": {"sympy"},
         "odeopt.results.labelled": {"pandas", "xarray"},
         "odeopt.results.storage": {"xarray"},

@@ -36,25 +36,26 @@ class Value:
 
     def arithmetic(self, operation, a, b, more=()):
         """What an operation on two integers or two numbers gives; `more` are flags of its own."""
-        a, b = _value(a), _value(b)
-        if isinstance(a.type, ir.IntType):
-            return Value(self.builder, getattr(self.builder, operation)(a, b))
+        if _value(a).type == _value(b).type == _INTEGER:
+            return Value(self.builder, getattr(self.builder, operation)(_value(a), _value(b)))
+        a, b = (_cast(self.builder, x, _NUMBER) for x in (a, b))
         return Value(self.builder, getattr(self.builder, "f" + operation)(a, b, flags=(*self.flags, *more)))
 
     def logical(self, operation, *conditions):
         """What an operation on conditions gives."""
-        return Value(self.builder, getattr(self.builder, operation)(*map(_value, conditions)))
+        bits = [_cast(self.builder, condition, _BIT) for condition in conditions]
+        return Value(self.builder, getattr(self.builder, operation)(*bits))
 
     def compared(self, sign, other):
         """A condition that does not hold of what is no number, unless it is that they differ."""
-        compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
-        return Value(self.builder, compare(sign, self.value, _value(other)))
+        a, b = (_cast(self.builder, x, _NUMBER) for x in (self, other))
+        return Value(self.builder, _compared(self.builder, sign, a, b))
 
     def called(self, name, *arguments):
         """What one of LLVM's functions gives."""
         kind = ir.FunctionType(_NUMBER, [_NUMBER] * len(arguments))
         function = self.builder.module.declare_intrinsic(f"llvm.{name}", [_NUMBER], kind)
-        return Value(self.builder, self.builder.call(function, [_value(a) for a in arguments]))
+        return Value(self.builder, self.builder.call(function, [_cast(self.builder, a, _NUMBER) for a in arguments]))
 
     def __add__(self, other): return self.arithmetic("add", self, other)
     def __radd__(self, other): return self.arithmetic("add", other, self)
@@ -64,7 +65,7 @@ class Value:
     def __rmul__(self, other): return self.arithmetic("mul", other, self)
     def __truediv__(self, other): return self.arithmetic("div", self, other)
     def __rtruediv__(self, other): return self.arithmetic("div", other, self)
-    def __neg__(self): return Value(self.builder, self.builder.fneg(self.value))
+    def __neg__(self): return Value(self.builder, self.builder.fneg(_cast(self.builder, self, _NUMBER)))
     def __abs__(self): return self.called("fabs", self)
     def __lt__(self, other): return self.compared("<", other)
     def __le__(self, other): return self.compared("<=", other)
@@ -117,9 +118,17 @@ def _value(a):
 
 
 def _cast(builder, a, kind):
-    """A number, of a condition 1 or 0."""
+    """As one of another kind: a condition is 1 or 0, and holds of a number other than 0."""
     value = _value(a)
-    return builder.uitofp(value, kind) if value.type == _BIT and kind == _NUMBER else value
+    if value.type == kind:
+        return value
+    if kind == _BIT:
+        return _compared(builder, "!=", _cast(builder, a, _NUMBER), _value(0.0))
+    return (builder.uitofp if value.type == _BIT else builder.sitofp)(value, kind)
+
+
+def _compared(builder, sign, a, b):
+    return (builder.fcmp_unordered if sign == "!=" else builder.fcmp_ordered)(sign, a, b)
 
 
 def assign(variables, values):
@@ -155,7 +164,9 @@ def add(a, b):
 
 def select(condition, a, b):
     """`a if condition else b`, without a branch."""
-    return condition.logical("select", condition, a, b)
+    builder, kind = condition.builder, _BIT if _value(a).type == _value(b).type == _BIT else _NUMBER
+    a, b = (_cast(builder, x, kind) for x in (a, b))
+    return Value(builder, builder.select(_cast(builder, condition, _BIT), a, b))
 
 
 def fma(a, b, c):
@@ -191,7 +202,7 @@ def calling(context, typing, function):
 
     def call(x):
         context.add_linking_libs(compiled.libs)
-        return Value(x.builder, compiled(x.builder, [x.value]))
+        return Value(x.builder, compiled(x.builder, [_cast(x.builder, x, _NUMBER)]))
     return call
 
 
