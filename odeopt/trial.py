@@ -411,8 +411,8 @@ class Machine:
         limits = self.limits
         residual = ode.residual(record["t"], record["z"], record["g"])
         status: Any = 0.0
-        reasons = [(stuck, Status.STALLED), (~_truth(changed), Status.STEP_UNDERFLOW),
-                   (~_truth(record["h"] > self.controller.h_min), Status.STEP_UNDERFLOW),
+        reasons = [(~_truth(record["h"] > self.controller.h_min), Status.STEP_UNDERFLOW), (stuck, Status.STALLED),
+                   (~_truth(changed), Status.STEP_UNDERFLOW),
                    (record["trials"] >= limits.max_trials, Status.MAX_TRIALS),
                    (record["n"] >= limits.max_steps, Status.MAX_STEPS)]
         if limits.t_end is not None:
