@@ -75,6 +75,7 @@ class Value:
     def __ne__(self, other): return self.compared("!=", other)
     def __and__(self, other): return self.logical("and_", self, other)
     def __or__(self, other): return self.logical("or_", self, other)
+    __rand__, __ror__ = __and__, __or__
     __hash__ = None  # type: ignore[assignment]
 
 
