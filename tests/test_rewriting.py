@@ -8,7 +8,7 @@ import pytest
 
 import odeopt as oo
 from odeopt.compile.lanes import LaneKernel
-from odeopt.compile.rewriting import clocks, fused, inverted, specialised
+from odeopt.compile.rewriting import arranged, clocks, specialised
 from odeopt.compile.tracer import Graph
 from odeopt.trial import Limits, Machine
 
@@ -41,7 +41,7 @@ def test_a_product_is_fused_where_it_is_used_once_and_only_there():
     a, b, c = map(graph.input, ("s0", "s1", "s2"))
     twice = a*b
     roots = [a*c + b, b - a*a, c*c - b, b*b + c*b, twice + c, twice - a]
-    new = fused(graph, roots)
+    new = arranged(graph, roots)
     assert operations(graph, new[:1]) == ["fma"]
     assert operations(graph, new[1:2]) == operations(graph, new[2:3]) == ["fma", "neg"]
     assert operations(graph, new[3:4]) == ["fma", "mul"]    # of two products one is rounded
@@ -56,7 +56,7 @@ def test_divisions_by_what_all_lanes_share_or_several_numbers_are_products():
     graph = Graph()
     p, a, b, c = map(graph.input, ("p0", "s0", "s1", "s2"))
     roots = [a/(1.0 + p), a/3.0, a/c, b/c, a/b, p/(1.0 + p)]
-    new = inverted(graph, roots)
+    new = arranged(graph, roots)
     assert operations(graph, new[:1]) == ["add", "div", "mul"]
     assert operations(graph, new[1:2]) == ["mul"]
     assert operations(graph, new[2:4]) == ["div", "mul", "mul"]

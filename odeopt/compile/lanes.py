@@ -21,7 +21,7 @@ import numpy as np
 
 from odeopt.compile import cache
 from odeopt.compile.emit import Writer, head, indented, numpy_function
-from odeopt.compile.rewriting import fused, inverted
+from odeopt.compile.rewriting import arranged
 from odeopt.compile.slots import Slot, needed, traced
 from odeopt.compile.tracer import Graph, Number, Vector
 
@@ -131,7 +131,7 @@ class LaneKernel:
 
 def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], uniform: Iterable[Slot]) -> str:
     """The kernel's text."""
-    after = fused(graph, inverted(graph, [slot.after for slot in slots]))
+    after = arranged(graph, [slot.after for slot in slots])
     writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
     for slot in uniform:                                    # loops know them as slots
         writer.names[slot.before.index] = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"

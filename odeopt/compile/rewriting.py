@@ -15,14 +15,18 @@ from odeopt.compile.tracer import Graph, Number
 _AS_THEY_ARE = ("input", "loop", "result", "carried")       # a loop's inside is left alone
 
 
-def uniform(graph: Graph) -> Callable[[Any], bool]:
-    """A function that tells whether a number is the same in all lanes: it depends on parameters alone."""
-    varying: set[int] = set()
-    for node in graph.nodes:
-        parameter = node.op == "input" and node.arguments[0][0] == "p"
-        if (node.op in _AS_THEY_ARE and not parameter) or any(a.index in varying for a in node.needs()):
-            varying.add(node.index)
-    return lambda a: not isinstance(a, Number) or a.index not in varying
+def uniform(a: Any) -> bool:
+    """Whether a number is the same in all lanes: it depends on parameters alone."""
+    seen: set[int] = set()
+    stack = [a] if isinstance(a, Number) else []
+    while stack:
+        node = stack.pop()
+        if node.op in _AS_THEY_ARE and not (node.op == "input" and node.arguments[0][0] == "p"):
+            return False
+        if node.index not in seen:
+            seen.add(node.index)
+            stack += node.needs()
+    return True
 
 
 def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[list, list[tuple[Any, Number, Any]]]:
@@ -45,75 +49,64 @@ def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[lis
     carried : list of tuple
         (u, exp(u t) before a trial, and after it).
     """
-    fixed, carried = uniform(graph), dict[Any, tuple]()
+    carried: dict[Any, tuple] = {}
     steps = [a for a in later.arguments if a is not time] if getattr(later, "op", "") == "add" else []
-    if len(steps) != 1 or not fixed(steps[0]):
+    if len(steps) != 1 or not uniform(steps[0]) or all(node.op != "exp" for node in graph.nodes):
         return list(roots), []
 
     def rule(node: Number, new: Callable) -> Any:
         product = node.arguments[0]
         if node.op == "exp" and getattr(product, "op", "") == "mul":
             for u, t in itertools.permutations(product.arguments):
-                if fixed(u) and (t is time or t is later):
+                if (t is time or t is later) and uniform(u):
                     key = u.index if isinstance(u, Number) else repr(u)
                     if key not in carried:
                         before = graph.input(f"clock{len(carried)}")
                         carried[key] = (u, before, before*np.exp(u*steps[0]))
                     return carried[key][1 if t is time else 2]
-        return graph.operation(node.op, *map(new, node.arguments))
+        return None
     return _rewritten(graph, rule, roots), list(carried.values())
 
 
 def specialised(graph: Graph, condition: Any, truth: bool, roots: Sequence) -> list:
     """The roots as they are once it is known whether the condition holds."""
-    known: set[int] = set()
+    known: dict[int, bool] = {}
     conditions = [condition] if isinstance(condition, Number) else []
     while conditions:
         node = conditions.pop()
-        known.add(node.index)
+        known[node.index] = truth
         if truth and node.op == "and":                      # then both hold
             conditions += [a for a in node.arguments if isinstance(a, Number)]
-
-    def rule(node: Number, new: Callable) -> Any:
-        return truth if node.index in known else graph.operation(node.op, *map(new, node.arguments))
-    return _rewritten(graph, rule, roots)
+    return substituted(graph, known, roots)
 
 
-def inverted(graph: Graph, roots: Sequence) -> list:
-    """The roots with products by 1/a in place of divisions by an `a` that is uniform or divides several numbers."""
-    live, fixed = graph.live(roots), uniform(graph)
-    divisors = Counter(node.arguments[1].index for node in graph.nodes if node.index in live and node.op == "div"
+def arranged(graph: Graph, roots: Sequence) -> list:
+    """The roots with their roundings arranged as kernels have them.
+
+    Products by 1/a take the place of divisions by an `a` that is uniform or divides several numbers, and a fused
+    multiply-add that of a sum or a difference with a product that is used once. A compiler that may do so as it likes
+    does it otherwise in a vector loop, in its remainder, or where a value has another use.
+    """
+    live = graph.live(roots)
+    nodes = [node for node in graph.nodes if node.index in live]
+    uses = Counter(a.index for node in nodes for a in node.needs())
+    uses.update(root.index for root in roots if isinstance(root, Number))
+    divisors = Counter(node.arguments[1].index for node in nodes if node.op == "div"
                        and isinstance(node.arguments[1], Number))
 
     def rule(node: Number, new: Callable) -> Any:
-        a = [new(argument) for argument in node.arguments]
         if node.op == "div":
-            b = node.arguments[1]
-            if not fixed(node.arguments[0]) if fixed(b) else divisors[b.index] > 1:
-                return graph.operation("mul", a[0], graph.operation("div", 1.0, a[1]))
-        return graph.operation(node.op, *a)
-    return _rewritten(graph, rule, roots)
-
-
-def fused(graph: Graph, roots: Sequence) -> list:
-    """The roots with a fused multiply-add wherever a product is used once, in a sum or a difference.
-
-    A compiler that may fuse as it likes does so otherwise in a vector loop, in its remainder, or where a value has
-    another use: here the rounding is the graph's.
-    """
-    live = graph.live(roots)
-    uses = Counter(a.index for node in graph.nodes if node.index in live for a in node.needs())
-    uses.update(root.index for root in roots if isinstance(root, Number))
-
-    def rule(node: Number, new: Callable) -> Any:
+            a, b = node.arguments
+            if not uniform(a) if uniform(b) else divisors[b.index] > 1:
+                return graph.operation("mul", new(a), graph.operation("div", 1.0, new(b)))
         for k in (1, 0) if node.op in ("add", "sub") else ():
-            product, other = node.arguments[k], new(node.arguments[1 - k])
-            if isinstance(product, Number) and product.op == "mul" and uses[product.index] == 1:
-                a, b = map(new, product.arguments)
+            term, product, other = node.arguments[k], new(node.arguments[k]), new(node.arguments[1 - k])
+            if getattr(product, "op", "") == "mul" and uses[term.index] == 1:
+                a, b = product.arguments
                 if node.op == "sub":
                     a, other = (graph.operation("neg", a), other) if k else (a, graph.operation("neg", other))
                 return graph.operation("fma", a, b, other)
-        return graph.operation(node.op, *map(new, node.arguments))
+        return None
     return _rewritten(graph, rule, roots)
 
 
@@ -127,18 +120,26 @@ def copied(a: Any, graph: Graph) -> Any:
 
 
 def substituted(graph: Graph, values: Mapping[int, Any], roots: Sequence) -> list:
-    """The roots with these values in place of the inputs of these indices."""
-    return _rewritten(graph, lambda node, new: graph.operation(node.op, *map(new, node.arguments)), roots, values)
+    """The roots with these values in place of the nodes of these indices."""
+    return _rewritten(graph, lambda node, new: None, roots, values)
 
 
 def _rewritten(graph: Graph, rule: Callable[[Number, Callable], Any], roots: Sequence,
                values: Mapping[int, Any] = MappingProxyType({})) -> list:
-    """The roots where every node that they need is `rule(node, new)`; `new` gives what became of an argument."""
+    """The roots where every node that they need is `rule(node, new)`; `new` gives what became of an argument.
+
+    Where the rule gives None a node remains what it is, of what became of its arguments. `values` are those of nodes
+    that are known, by their indices.
+    """
     live, known = graph.live(roots), dict(values)
 
     def new(a: Any) -> Any:
         return known.get(a.index, a) if isinstance(a, Number) else a
     for node in list(graph.nodes):
-        if node.index in live and node.op not in _AS_THEY_ARE:
-            known[node.index] = rule(node, new)
+        if node.index in live and node.index not in known and node.op not in _AS_THEY_ARE:
+            made = rule(node, new)
+            if made is None and any(a.index in known for a in node.operands):
+                made = graph.operation(node.op, *map(new, node.arguments))
+            if made is not None:
+                known[node.index] = made
     return [new(root) for root in roots]

@@ -60,8 +60,8 @@ class Graph:
         if not any(isinstance(a, Number) for a in arguments):
             with np.errstate(all="ignore"):
                 return _constant(_FOLD[op](*arguments))
-        if op in _COMMUTATIVE:
-            arguments = tuple(sorted(arguments, key=_order))
+        if op in _COMMUTATIVE and not _in_order(*arguments):
+            arguments = arguments[::-1]
         if op == "mul" and isinstance(arguments[0], float) and arguments[0] == 1.0:
             return arguments[1]
         if op == "select" and _key(arguments[1]) == _key(arguments[2]):
@@ -171,16 +171,17 @@ class Number:
     """
 
     __array_priority__ = 100
-    __slots__ = ("arguments", "graph", "index", "op", "varying")
+    __slots__ = ("arguments", "graph", "index", "op", "operands", "varying")
 
     def __init__(self, graph: Graph, op: str, arguments: tuple, index: int) -> None:
         self.graph, self.op, self.arguments, self.index = graph, op, arguments, index
-        self.varying: bool = op not in REDUCTIONS and any(isinstance(a, Number) and a.varying for a in arguments)
+        self.operands = [a for a in arguments if isinstance(a, Number)]
+        self.varying: bool = op not in REDUCTIONS and any(a.varying for a in self.operands)
 
     def needs(self) -> list[Number]:
         """What must be computed before this number."""
         if self.op != "loop":
-            return [a for a in self.arguments if isinstance(a, Number)]
+            return self.operands
         loop = self.arguments[0]
         inner = {n.index for n in loop.nodes}
         used = [*(a for n in loop.nodes for a in n.needs()), *loop.following, loop.done]
@@ -383,8 +384,9 @@ def _recordable(a: Any) -> bool:
     return isinstance(a, (Number, bool, int, float, np.number, np.bool_)) or (isinstance(a, np.ndarray) and a.ndim == 0)
 
 
-def _order(a: Any) -> tuple:
-    return (1, a.index, "") if isinstance(a, Number) else (0, 0, repr(a))
+def _in_order(a: Any, b: Any) -> bool:
+    """Whether operands stand as equal operations have them: constants first, then by age."""
+    return not isinstance(a, Number) or (isinstance(b, Number) and a.index <= b.index)
 
 
 def _power(a: Any, n: Any) -> Any:

@@ -219,9 +219,9 @@ class Emitter:
         lines = self._section([self._keep], [*accepted, *rejected])
         before = dict(self._names), dict(self._rows), self._evaluated
         lines += [f"with builder.if_else({self._text(self._keep)}.value) as (accepted, rejected):",
-                  "    with accepted:", *indented(self._branch(True), 8).split("\n")]
+                  "    with accepted:", *(f"        {line}" for line in self._branch(True))]
         self._names, self._rows, self._evaluated = before
-        return [*lines, "    with rejected:", *indented(self._branch(False), 8).split("\n")]
+        return [*lines, "    with rejected:", *(f"        {line}" for line in self._branch(False))]
 
     def _text(self, a: Any) -> str:
         return Writer(self._names).text(a)
