@@ -209,7 +209,7 @@ def compared(sign, a, b):
 def divided(a, b):
     if abs(b.value) <= 2 * b.error:
         return Bounded(0, HUGE)
-    quotient = a.value / b.value  # three roundings: a times 1/b is allowed (flag arcp)
+    quotient = a.value / b.value  # three roundings: kernels may take a times 1/b
     return Bounded(quotient, (a.error + abs(quotient) * b.error) / (abs(b.value) - b.error)).rounded(3)
 
 

@@ -31,7 +31,7 @@ MIN_NORMAL = np.finfo(float).tiny
 
 
 def lane_kernel(function, fastmath=("arcp", "contract", "nsz")):
-    """Compile a loop over lanes, as the generated kernels have it."""
+    """Compile a loop over lanes; the flags are those of networks' kernels."""
 
     @numba.njit(fastmath=set(fastmath), error_model="numpy")
     def kernel(x, y):

@@ -30,7 +30,7 @@ price of its form. Gradients are differentiated and simplified by hand, but the 
 the fastest of its batch sizes and modes.
 """
 COUNTED = """
-Independent fused multiply-adds reach {:.1f} GFLOP/s on one core, by a kernel that numba compiles as it does the lanes.
+Independent fused multiply-adds reach {:.1f} GFLOP/s on one core, by a kernel that numba compiles.
 Operations are those of one trial as traced, the stop test and all counts included. Additions, subtractions,
 multiplications, divisions and square roots count as one each, so a multiply-add as two. Comparisons, selects and logic
 count nothing, though they take the same units, nor do exp and its like, some twenty operations each.

@@ -47,7 +47,8 @@ def run(sweep, P, A, B, lanes, stride, owner, filled, records, slots, first, las
     """Runs the records first..last-1 to their ends, in place; returns the first one that is not yet in a lane.
 
     With `drain` it goes on until the lanes are empty, else it stops when the queue can no longer fill them; in any case
-    after `rounds` rounds of 2*trials trials. Record r has `slots` numbers from records[r*slots].
+    after `rounds` rounds of 2*trials trials. Record r has `slots` numbers from records[r*slots]. Records that have
+    ended already are passed over.
     """
     n = filled[0]
     for _ in range(rounds):

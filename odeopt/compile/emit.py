@@ -74,23 +74,26 @@ class Writer:
             self.lines.append(f"{pad}r{node.index} = {self.texts[node.op].format(*map(self.text, node.arguments))}")
 
     def _loop(self, loop: Any, live: set[int], pad: str) -> None:
-        done, inner = f"done{loop.head.index}", pad + "    "
+        done, leave, inner = f"done{loop.head.index}", f"leave{loop.head.index}", pad + "    "
         moving = []
         for carried, initial, following in zip(loop.carried, loop.initial, loop.following, strict=True):
             if following is carried:
                 self.names[carried.index] = self.text(initial)
+                if not isinstance(initial, Number):
+                    self.names[carried.index] = f"c{carried.index}"
+                    self.lines.append(f"{pad}c{carried.index} = number(builder, {self.text(initial)})")
                 continue
             moving.append((carried, following))
             self.names[carried.index] = f"c{carried.index}"
-            self.lines.append(f"{pad}c{carried.index} = Variable(builder, {self.text(initial)})")
+            self.lines.append(f"{pad}c{carried.index} = Variable(builder, number(builder, {self.text(initial)}))")
         self.lines += [f"{pad}{done} = Variable(builder, False)",
-                       f"{pad}with loop(builder, {loop.most}) as (_, leave):"]
-        head = loop.head.graph
-        self.write(loop.nodes, head.live([a for a in [*loop.following, loop.done] if isinstance(a, Number)]), inner)
+                       f"{pad}with loop(builder, {loop.most}) as (_, {leave}):"]
+        graph = loop.head.graph
+        self.write(loop.nodes, graph.live([a for a in [*loop.following, loop.done] if isinstance(a, Number)]), inner)
         variables = [done, *(f"c{c.index}" for c, _ in moving)]
         values = [self.text(loop.done), *(self.text(following) for _, following in moving)]
         self.lines += [f"{inner}assign([{', '.join(variables)}], [{', '.join(values)}])",
-                       f"{inner}with builder.if_then({done}.value):", f"{inner}    leave()"]
+                       f"{inner}with builder.if_then({done}.value):", f"{inner}    {leave}()"]
 
 
 def numpy_function(graph: Graph, inputs: Sequence[Number], outputs: Sequence) -> Callable:

@@ -132,6 +132,11 @@ def _compared(builder, sign, a, b):
     return (builder.fcmp_unordered if sign == "!=" else builder.fcmp_ordered)(sign, a, b)
 
 
+def number(builder, a):
+    """A number, also of a constant or a condition."""
+    return Value(builder, _cast(builder, a, _NUMBER))
+
+
 def assign(variables, values):
     """Give the variables new values, all of which are read before."""
     builder = variables[0].builder
@@ -158,8 +163,8 @@ def loop(builder, n):
         yield Value(builder, i), leave
 
 
-def add(a, b):
-    """Of sums that may be taken in any order."""
+def add_in_any_order(a, b):
+    """`a + b` in a sum whose terms may be added in any order."""
     return a.arithmetic("add", a, b, more=("reassoc",))
 
 

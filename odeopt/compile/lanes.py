@@ -1,18 +1,21 @@
 """The lanes: a machine's trial as one straight-line kernel over many starts at SIMD speed.
 
-A *machine* is anything with `begin(x)` and `trial(record)` on nested records of numbers that hold a `status` (0 while
-running). Here its two functions are traced: `begin` is evaluated by NumPy for all starts at once, `trial` is written as
-text, of which a `sweep` gives every lane one trial. The loops around it (`driver`) fill the lanes from a queue of
-starts, retire those that ended and put the next start in their place; they are compiled once for all machines.
+A *machine* (`trial.Machine`) has `begin(x)` and `trial(record)` on nested records of numbers that hold a `status` (0
+while running) and a time `t`. Here its two functions are traced: `begin` is evaluated by NumPy for all starts at once,
+`trial` is written as text, of which a `sweep` gives every lane one trial. The loops around it (`driver`) fill the lanes
+from a queue of starts, retire those that ended and put the next start in their place; they are compiled once for all
+machines.
 
 Two facts shape the text. Selects are LLVM selects, never branches, and a sweep reads one buffer and writes another:
 stored in place, LLVM turns select-and-store into masked stores, 1.5 times slower on CPUs without AVX-512 (measured).
-Every operation is rounded as it is written, products and sums are fused by the graph and not by LLVM: a vector loop and
-its remainder round alike, and results do not depend on lanes, chunks or threads, bit for bit.
+Every operation is rounded as it is written (elementary functions apart, which are alike everywhere), products and sums
+are fused by the graph and not by LLVM: a vector loop and its remainder round alike, and results do not depend on lanes,
+chunks or threads, bit for bit.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from ctypes import CFUNCTYPE, c_bool, c_int64, c_void_p
 from typing import Any
@@ -21,9 +24,9 @@ import numpy as np
 
 from odeopt.compile import cache
 from odeopt.compile.emit import Writer, head, indented, numpy_function
-from odeopt.compile.rewriting import arranged
+from odeopt.compile.rewriting import AS_THEY_ARE, arranged, uniform
 from odeopt.compile.slots import Slot, needed, traced
-from odeopt.compile.tracer import Graph, Number, Vector
+from odeopt.compile.tracer import Graph, Vector
 
 LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast
 STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
@@ -63,8 +66,6 @@ class LaneKernel:
     ----------
     source : str
         The kernel's text.
-    operations : dict
-        Floating-point operations of one trial, by name (selects and comparisons included).
     paths : list of tuple
         (key, ..., coordinate) of every slot, a column of the records; the status is the first.
     first_work : dict
@@ -84,10 +85,15 @@ class LaneKernel:
         slots, live = needed(trial, slots, (*machine.internal, "clock"))
         self.paths = [slot.path for slot in slots]
         self._begin = numpy_function(start, [*x, *parameters], [slot.initial for slot in slots])
-        self.operations = _count(trial.nodes, live)
+        self._trial = [node for node in trial.nodes if node.index in live]
         self.source = _text(machine.title, names, trial, slots, self._uniform.values())
         self.sweep = cache.load_kernel(self.source).sweep.address
         self.driver = cache.load_kernel(cache.source("driver"), vectorize=False).run.address
+
+    @property
+    def operations(self) -> dict[str, int]:
+        """Operations of one trial by name, comparisons and selects included; without those that all lanes share."""
+        return dict(Counter(node.op for node in self._trial if node.op not in AS_THEY_ARE and not uniform(node)))
 
     @property
     def width(self) -> int:
@@ -129,15 +135,17 @@ class LaneKernel:
         return Lanes(self)
 
 
-def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], uniform: Iterable[Slot]) -> str:
+def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], alike: Iterable[Slot]) -> str:
     """The kernel's text."""
     after = arranged(graph, [slot.after for slot in slots])
     writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
-    for slot in uniform:                                    # loops know them as slots
-        writer.names[slot.before.index] = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
     live = graph.live(after)
     writer.write(graph.nodes, live, "")
     lines = [f"p{k} = P[{k}]  # {name}" for k, name in enumerate(names)]
+    for slot in alike:                                      # loops know them as slots
+        if slot.before.index in live:
+            value = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
+            lines.append(f"{writer.text(slot.before)} = number(builder, {value})")
     lines += [f"{writer.text(slot.before)} = A[{k*STRIDE} + j]  # {'.'.join(map(str, slot.path))}"
               for k, slot in enumerate(slots) if slot.before.index in live]
     lines += writer.lines
@@ -197,7 +205,7 @@ def _buffers(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Two times n zeros, from the start of a cache line: vectors that cross lines cost 8 % (measured on AVX2).
 
     The second lies 512 bytes before the first, modulo a page: a load waits for stores just before it whose addresses
-    seem the same in their last 12 bits, half the time of Rosenbrock-10 at other distances.
+    seem the same in their last 12 bits. At some other distances Rosenbrock-10 took 1.5 times as long.
     """
     page, line = 4096//8, 64//8
     apart = -(-n//page)*page + page - 512//8
@@ -208,11 +216,3 @@ def _buffers(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _pointer(array: np.ndarray) -> int:
     return array.ctypes.data
-
-
-def _count(nodes: Sequence[Number], live: set[int]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for node in nodes:
-        if node.index in live and node.op not in ("input", "result", "loop"):
-            counts[node.op] = counts.get(node.op, 0) + 1
-    return counts

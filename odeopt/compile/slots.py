@@ -34,22 +34,21 @@ class Slot:
         return self.after is self.before and (self.parameter is not None or not isinstance(self.initial, Number))
 
 
-def traced(machine: Any, start: Graph, trial: Graph, record: Mapping) -> tuple[list[Slot], Any]:
-    """The slots of a machine's record, made in `start`, its trial recorded in `trial`, and the trial's work.
-
-    A trial of a run that goes on: who has ended leaves the lanes.
-    """
-    bound = machine.bound([trial.input(f"p{k}") for k in range(len(machine.parameters()))])
+def traced(machine: Any, start: Graph, graph: Graph, record: Mapping) -> tuple[list[Slot], Any]:
+    """The slots of a machine's record, made in `start`, its trial recorded in `graph`, and the trial's work."""
+    bound = machine.bound([graph.input(f"p{k}") for k in range(len(machine.parameters()))])
     initial = leaves(record)
-    before = [trial.input(f"s{k}") for k in range(len(initial))]
-    new, work = bound.trial(rebuilt(record, before) | {"status": 0.0})
+    before = [graph.input(f"s{k}") for k in range(len(initial))]
+    new, work = bound.trial(rebuilt(record, before))
     slots = [Slot(*parts) for parts in zip(paths(record), initial, before, leaves(new), strict=True)]
-    slots += [Slot(path, 0.0, slot, after) for path, slot, after in counted(trial, work, len(slots))]
-    fixed = {slot.before.index: copied(slot.initial, trial) for slot in slots if slot.uniform}
-    slots = _changed(slots, substituted(trial, fixed, [slot.after for slot in slots]))
+    slots += [Slot(path, 0.0, slot, after) for path, slot, after in counted(graph, work, len(slots))]
+    fixed = {slot.before.index: copied(slot.initial, graph) for slot in slots if slot.uniform}
+    slots = _changed(slots, substituted(graph, fixed, [slot.after for slot in slots]))
 
     time = next(slot for slot in slots if slot.path == ("t",))
-    after, carried = clocks(trial, time.before, time.after, [slot.after for slot in slots])
+    if isinstance(time.initial, Number) or time.initial < 0.0:      # exp(u t) may overflow there, and come back
+        return slots, work
+    after, carried = clocks(graph, time.before, time.after, [slot.after for slot in slots])
     return _changed(slots, after) + [
         Slot(("clock", k), np.exp(copied(u, start)*time.initial), *moving) for k, (u, *moving) in enumerate(carried)
     ], work
@@ -66,8 +65,7 @@ def counted(graph: Graph, work: Any, first: int) -> Iterator[tuple[tuple, Number
         if isinstance(per_trial, Number) or isinstance(per_step, Number):
             slot = graph.input(f"s{first}")
             first += 1
-            more = where(work.running, per_trial, 0.0) + where(work.keep, per_step, 0.0)
-            yield ("work", name), slot, slot + more
+            yield ("work", name), slot, slot + (per_trial + where(work.keep, per_step, 0.0))
 
 
 def needed(graph: Graph, slots: Sequence[Slot], internal: Container[str]) -> tuple[list[Slot], set[int]]:

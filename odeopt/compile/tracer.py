@@ -21,6 +21,7 @@ from odeopt.language import BRANCH, UNROLLED, Unreadable, leaves, rebuilt, sigmo
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 REDUCTIONS = ("sum", "any", "largest", "smallest", "value")     # of a vector of any length: one number
 LOGICAL = ("and", "or", "not")
+CONDITIONS = (*COMPARISONS, *LOGICAL, "any")
 _COMMUTATIVE = ("add", "mul", "eq", "ne", "and", "or")
 
 # ufunc -> operation; the operations' texts are the emitters' business
@@ -62,11 +63,9 @@ class Graph:
                 return _constant(_FOLD[op](*arguments))
         if op in _COMMUTATIVE and not _in_order(*arguments):
             arguments = arguments[::-1]
-        if op == "mul" and isinstance(arguments[0], float) and arguments[0] == 1.0:
-            return arguments[1]
         if op == "select" and _key(arguments[1]) == _key(arguments[2]):
             return arguments[1]
-        if op == "select" and isinstance(arguments[0], bool):
+        if op == "select" and not isinstance(arguments[0], Number):
             return arguments[1 if arguments[0] else 2]
         if op in ("and", "or") and isinstance(arguments[0], bool):        # constants sort first
             return arguments[1] if arguments[0] == (op == "and") else arguments[0]
@@ -166,6 +165,10 @@ class Number:
 
     Attributes
     ----------
+    op, arguments, index
+        The operation, its numbers and constants, and its place among the graph's.
+    operands : list of Number
+        The recorded ones among the arguments.
     varying : bool
         Whether it stands for every coordinate of a `Column`.
     """

@@ -28,7 +28,7 @@ from odeopt.compile.tracer import REDUCTIONS, Column, Graph, Number
 from odeopt.language import FormulaError, leaves, rebuilt
 
 # a sum over coordinates: where it starts, and one more coordinate
-_SUMS = {"sum": ("0.0", "add({}, {})"), "any": ("False", "{} | {}"),
+_SUMS = {"sum": ("0.0", "add_in_any_order({}, {})"), "any": ("False", "{} | {}"),
          "largest": ("-math.inf", KERNEL["max"]), "smallest": ("math.inf", KERNEL["min"])}
 _CALLS = ("value", "gradient")
 FLAGS = ("arcp", "contract", "nsz")
@@ -36,7 +36,7 @@ _EACH = "with loop(builder, n) as (i, _):"
 _RUN = '''
 
 @intrinsic
-def go(typing, objective, data, work, layout, P, S, offsets, Z, n, trials):
+def trials_of(typing, objective, data, work, layout, P, S, offsets, Z, n, trials):
     def generate(context, builder, signature, arguments):
         objective, data, work, layout, P, S, offsets, Z, n, trials = arguments_of(builder, arguments)
 {load}
@@ -53,7 +53,7 @@ def go(typing, objective, data, work, layout, P, S, offsets, Z, n, trials):
        "int64, int64)", error_model="numpy")
 def run(objective, data, work, layout, P, S, offsets, Z, n, trials):
     """At most `trials` trials: numbers of the record in S, vectors in rows of Z at `offsets`."""
-    go(objective, data, work, layout, P, S, offsets, Z, n, trials)
+    trials_of(objective, data, work, layout, P, S, offsets, Z, n, trials)
 '''
 _RUN_TYPE = CFUNCTYPE(None, *[c_int64]*4, *[c_void_p]*4, c_int64, c_int64)
 
@@ -106,8 +106,7 @@ class VectorKernel:
         self.paths = [path[:-1] if varying else path
                       for path, varying in zip(paths(record), self.varying, strict=True)]
         slots = [graph.input(f"s{k}", varying) for k, varying in enumerate(self.varying)]
-        running = rebuilt(record, slots) | {"status": 0.0}
-        new, self.work = called.bound([graph.input(f"p{k}") for k in range(len(names))]).trial(running)
+        new, self.work = called.bound([graph.input(f"p{k}") for k in range(len(names))]).trial(rebuilt(record, slots))
         after = leaves(new)
         for path, slot, more in counted(graph, self.work, len(slots)):
             self.paths.append(path)
@@ -218,7 +217,7 @@ class Emitter:
         accepted, rejected = map(self._specialised, (True, False))
         lines = self._section([self._keep], [*accepted, *rejected])
         before = dict(self._names), dict(self._rows), self._evaluated
-        lines += [f"with builder.if_else({self._text(self._keep)}.value) as (accepted, rejected):",
+        lines += [f"with builder.if_else(({self._text(self._keep)} != 0.0).value) as (accepted, rejected):",
                   "    with accepted:", *(f"        {line}" for line in self._branch(True))]
         self._names, self._rows, self._evaluated = before
         return [*lines, "    with rejected:", *(f"        {line}" for line in self._branch(False))]

@@ -188,7 +188,7 @@ class Ensemble:
         Seconds.
     threads : int
     flags : tuple of str
-        Of the compiler, which bits depend on; none for NumPy.
+        Fast-math flags of the compiler, which bits depend on; none for NumPy and the lanes.
     seconds : array (S,) or None
         Of each start, where starts do not run side by side as in the lanes.
     then : Ensemble or None
