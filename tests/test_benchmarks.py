@@ -60,7 +60,8 @@ def test_operations_are_those_of_the_formulas():
     """Of gradient descent each further coordinate takes a product for g, two operations for x - h g, two for |g|^2."""
     def counted(objective, method):
         return peak.operations(Problem("", "", objective, method, np.ones((2, objective.dimension)), 10))
-    two, three = (counted(objectives.Quadratic(spectrum), methods.gd(0.1)) for spectrum in ((2.0, 3.0), (2.0, 3.0, 5.0)))
+    spectra = (2.0, 3.0), (2.0, 3.0, 5.0)
+    two, three = (counted(objectives.Quadratic(spectrum), methods.gd(0.1)) for spectrum in spectra)
     assert three["arithmetic"] - two["arithmetic"] == 5
     assert two["functions"] == three["functions"] == 0
     assert counted(objectives.LogSumExp(), methods.gd(0.1))["functions"] > 0
