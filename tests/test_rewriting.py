@@ -85,6 +85,10 @@ def test_a_clock_is_carried_only_where_its_step_is_the_same_in_all_lanes():
     assert [operations(graph, [u]) for u, _, _ in carried] == [["neg"], []]
     assert operations(graph, new[:2]).count("exp") == 1     # of the step
     assert operations(graph, new[3:]) == ["exp", "mul"]     # its rate differs from lane to lane
+    (_, _, first), (_, _, second) = carried
+    values = {"s0": 1.0, "p0": 0.5, "s1": 0.0, "clock0": 1e-307}
+    assert evaluated(graph, [first], p1=math.nan, clock1=1.0, **values)[0] != 0.0      # not a number comes through
+    assert evaluated(graph, [first, second], p1=10.0, clock1=1.0, **values) == [0.0, math.exp(0.25)]
     for later in (t + x, t*h, 1.0, t):
         assert clocks(graph, t, later, roots) == (roots, [])
 

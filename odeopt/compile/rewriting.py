@@ -1,4 +1,4 @@
-"""Recorded graphs made anew: as they are once a condition is known, and with products fused into sums."""
+"""Recorded graphs made anew: with values put in, with clocks that are carried, with roundings as kernels have them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from odeopt.compile.tracer import CONDITIONS, Graph, Number
 
 SMALLEST = float(np.finfo(float).tiny)
-AS_THEY_ARE = ("input", "loop", "result", "carried")       # a loop's inside is left alone
+AS_THEY_ARE = ("input", "loop", "result", "carried")        # a loop's inside is left alone
 
 
 def uniform(a: Any) -> bool:
@@ -52,20 +52,20 @@ def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[lis
         (u, exp(u t) before a trial, and after it).
     """
     carried: dict[Any, tuple] = {}
-    steps = [a for a in later.arguments if a is not time] if getattr(later, "op", "") == "add" else []
+    steps = [a for a in later.arguments if a is not time] if _is(later, "add") else []
     if len(steps) != 1 or not uniform(steps[0]) or all(node.op != "exp" for node in graph.nodes):
         return list(roots), []
 
     def rule(node: Number, new: Callable) -> Any:
         product = node.arguments[0]
-        if node.op == "exp" and getattr(product, "op", "") == "mul":
+        if node.op == "exp" and _is(product, "mul"):
             for u, t in itertools.permutations(product.arguments):
                 if (t is time or t is later) and uniform(u):
                     key = u.index if isinstance(u, Number) else repr(u)
                     if key not in carried:
                         before = graph.input(f"clock{len(carried)}")
                         product = before*np.exp(u*steps[0])
-                        carried[key] = (u, before, np.where(product > SMALLEST, product, 0.0))
+                        carried[key] = (u, before, np.where(product < SMALLEST, 0.0, product))
                     return carried[key][1 if t is time else 2]
         return None
     return _rewritten(graph, rule, roots), list(carried.values())
@@ -80,7 +80,7 @@ def specialised(graph: Graph, condition: Any, truth: bool, roots: Sequence) -> l
         if node.op in CONDITIONS:                           # what is no condition may hold as any number
             known[node.index] = truth
         if truth and node.op == "and":                      # then both hold
-            conditions += [a for a in node.arguments if isinstance(a, Number)]
+            conditions += node.operands
     return substituted(graph, known, roots)
 
 
@@ -105,13 +105,17 @@ def arranged(graph: Graph, roots: Sequence) -> list:
                 return graph.operation("mul", new(a), graph.operation("div", 1.0, new(b)))
         for k in (1, 0) if node.op in ("add", "sub") else ():
             term, product, other = node.arguments[k], new(node.arguments[k]), new(node.arguments[1 - k])
-            if getattr(product, "op", "") == "mul" and uses[term.index] == 1:
+            if _is(product, "mul") and uses[term.index] == 1:
                 a, b = product.arguments
                 if node.op == "sub":
                     a, other = (graph.operation("neg", a), other) if k else (a, graph.operation("neg", other))
                 return graph.operation("fma", a, b, other)
         return None
     return _rewritten(graph, rule, roots)
+
+
+def _is(a: Any, op: str) -> bool:
+    return isinstance(a, Number) and a.op == op
 
 
 def copied(a: Any, graph: Graph) -> Any:
