@@ -181,7 +181,7 @@ def _written_out(output: Any) -> int:
     """Operations and operands of a formula without common subexpressions."""
     sizes: dict[int, int] = {}
     for node in ordered([output]):
-        sizes[node.index] = 1 + sum(sizes[a.index] for a in node.arguments if isinstance(a, Number))
+        sizes[node.index] = 1 + sum(sizes[a.index] for a in node.operands)
     return max(sizes.values(), default=0)
 
 

@@ -12,8 +12,6 @@ from numba.extending import intrinsic
 
 GRAIN = 4  # swept lanes are a multiple of this: some more than there are cost less than a remainder
 
-_inlined = njit(forceinline=True)
-
 
 @intrinsic
 def _call(context, address, a, b, lanes, parameters):
@@ -25,7 +23,7 @@ def _call(context, address, a, b, lanes, parameters):
     return types.int64(address, a, b, lanes, parameters), generate
 
 
-@_inlined
+@njit(forceinline=True)
 def _retire(A, n, stride, owner, records, slots):
     """Put the records of runs that have ended in their places; returns how many lanes are left."""
     j = 0

@@ -78,9 +78,9 @@ class LaneKernel:
         names, self._values = zip(*machine.parameters(), strict=True)
         start, trial = Graph(), Graph()
         x = [start.input(f"x{i}") for i in range(dimension)]
-        parameters = [start.input(f"p{k}") for k in range(len(names))]
+        parameters, bound = ([graph.input(f"p{k}") for k in range(len(names))] for graph in (start, trial))
         record, self.first_work = machine.bound(parameters).begin(Vector(x))
-        slots, self.work = traced(machine, start, trial, record)
+        slots, self.work = traced(machine.bound(bound), start, trial, record)
         self._uniform = {slot.path: slot for slot in slots if slot.uniform}
         slots, live = needed(trial, slots, (*machine.internal, "clock"))
         self.paths = [slot.path for slot in slots]

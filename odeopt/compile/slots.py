@@ -35,11 +35,10 @@ class Slot:
 
 
 def traced(machine: Any, start: Graph, graph: Graph, record: Mapping) -> tuple[list[Slot], Any]:
-    """The slots of a machine's record, made in `start`, its trial recorded in `graph`, and the trial's work."""
-    bound = machine.bound([graph.input(f"p{k}") for k in range(len(machine.parameters()))])
+    """The slots of a record made in `start`, the trial of the machine, bound in `graph`, and the trial's work."""
     initial = leaves(record)
     before = [graph.input(f"s{k}") for k in range(len(initial))]
-    new, work = bound.trial(rebuilt(record, before))
+    new, work = machine.trial(rebuilt(record, before))
     slots = [Slot(*parts) for parts in zip(paths(record), initial, before, leaves(new), strict=True)]
     slots += [Slot(path, 0.0, slot, after) for path, slot, after in counted(graph, work, len(slots))]
     fixed = {slot.before.index: copied(slot.initial, graph) for slot in slots if slot.uniform}

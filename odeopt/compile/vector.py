@@ -323,7 +323,7 @@ class Emitter:
     def _loop(self, body: Sequence[Number], sums: Sequence[Number], kept: set[int]) -> list[str]:
         """The fused loop over the coordinates of a phase."""
         writer, begin = Writer(dict(self._names)), []
-        for a in (a for node in (*body, *sums) for a in node.arguments if isinstance(a, Number)):
+        for a in (a for node in (*body, *sums) for a in node.operands):
             if a.index in self._rows and a.index not in writer.names:
                 writer.names[a.index] = f"z{a.index}"
                 writer.lines.append(f"    z{a.index} = Z[{self._rows[a.index]} + i]")
@@ -350,7 +350,7 @@ def _phases(order: Sequence[Number]) -> dict[int, int]:
     phase: dict[int, int] = {}
     barrier = {node.index: node.op in REDUCTIONS or node.op == "gradient" for node in order}
     for node in order:
-        before = (phase.get(a.index, 0) for a in node.arguments if isinstance(a, Number))
+        before = (phase.get(a.index, 0) for a in node.operands)
         phase[node.index] = max(before, default=0) + barrier[node.index]
     latest = dict.fromkeys(phase, max(phase.values(), default=0))
     for node in reversed(order):
