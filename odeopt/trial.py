@@ -415,7 +415,7 @@ class Machine:
         reasons.append((~_truth(residual < np.inf), Status.DIVERGED))
         if converge:
             reasons.append((residual <= limits.gtol*limits.gtol, Status.CONVERGED))
-        # LLVM merges two neighbours of equal status into a detour, a ninth of polyFive's trial: none stand together
+        # LLVM merges two neighbours of equal status into a detour, a seventh of polyFive's trial: none stand together
         for holds, reason in reasons:
             status = where(_truth(holds), float(reason), status)
         return status

@@ -160,7 +160,7 @@ class Derivatives:
 def shipped() -> dict[str, str]:
     """Derived texts that come with the package, of its own landscapes.
 
-    With SymPy's import and its derivation a first result takes a fifth longer.
+    With SymPy's import and its derivation a first result takes 1.4 times as long.
     `python -m odeopt.objectives.shipped` writes them.
     """
     with open(SHIPPED, encoding="utf-8") as file:

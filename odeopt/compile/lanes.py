@@ -7,7 +7,7 @@ from a queue of starts, retire those that ended and put the next start in their 
 machines.
 
 Two facts shape the text. Selects are LLVM selects, never branches, and a sweep reads one buffer and writes another:
-stored in place, LLVM turns select-and-store into masked stores, 1.5 times slower on CPUs without AVX-512 (measured).
+stored in place, LLVM turns select-and-store into masked stores, nearly twice as slow on AVX2 (measured).
 Every operation is rounded as it is written (elementary functions apart, which are alike everywhere), products and sums
 are fused by the graph and not by LLVM: a vector loop and its remainder round alike, and results do not depend on lanes,
 chunks or threads, bit for bit.
@@ -28,8 +28,8 @@ from odeopt.compile.rewriting import AS_THEY_ARE, arranged, uniform
 from odeopt.compile.slots import Slot, needed, traced
 from odeopt.compile.tracer import Graph, Vector
 
-LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast
-STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.7 times slower)
+LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast, to a tenth
+STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.4 times slower)
 TRIALS = 16                     # sweeps between two looks at the queue
 FLAGS = ()                      # no fast-math: what is fused is the graph's choice
 
