@@ -41,7 +41,7 @@ def test_a_product_is_fused_where_it_is_used_once_and_only_there():
     a, b, c = map(graph.input, ("s0", "s1", "s2"))
     twice = a*b
     roots = [a*c + b, b - a*a, c*c - b, b*b + c*b, twice + c, twice - a]
-    new = arranged(graph, roots)
+    new = arranged(graph, roots, {})
     assert operations(graph, new[:1]) == ["fma"]
     assert operations(graph, new[1:2]) == operations(graph, new[2:3]) == ["fma", "neg"]
     assert operations(graph, new[3:4]) == ["fma", "mul"]    # of two products one is rounded
@@ -56,7 +56,7 @@ def test_divisions_by_what_all_lanes_share_or_several_numbers_are_products():
     graph = Graph()
     p, a, b, c = map(graph.input, ("p0", "s0", "s1", "s2"))
     roots = [a/(1.0 + p), a/3.0, a/c, b/c, a/b, p/(1.0 + p)]
-    new = arranged(graph, roots)
+    new = arranged(graph, roots, {})
     assert operations(graph, new[:1]) == ["add", "div", "mul"]
     assert operations(graph, new[1:2]) == ["mul"]
     assert operations(graph, new[2:4]) == ["div", "mul", "mul"]
@@ -81,7 +81,7 @@ def test_a_clock_is_carried_only_where_its_step_is_the_same_in_all_lanes():
     graph = Graph()
     t, h, rate, x = map(graph.input, ("s0", "p0", "p1", "s1"))
     roots = [1.0 - np.exp(-rate*(t + h)), np.exp(-rate*t)*x, np.exp(0.5*(t + h)), np.exp(x*t)]
-    new, carried = clocks(graph, t, t + h, roots)
+    new, carried = clocks(graph, t, t + h, roots, {})
     assert [operations(graph, [u]) for u, _, _ in carried] == [["neg"], []]
     assert operations(graph, new[:2]).count("exp") == 1     # of the step
     assert operations(graph, new[3:]) == ["exp", "mul"]     # its rate differs from lane to lane
@@ -90,7 +90,7 @@ def test_a_clock_is_carried_only_where_its_step_is_the_same_in_all_lanes():
     assert evaluated(graph, [first], p1=math.nan, clock1=1.0, **values)[0] != 0.0      # not a number comes through
     assert evaluated(graph, [first, second], p1=10.0, clock1=1.0, **values) == [0.0, math.exp(0.25)]
     for later in (t + x, t*h, 1.0, t):
-        assert clocks(graph, t, later, roots) == (roots, [])
+        assert clocks(graph, t, later, roots, {}) == (roots, [])
 
 
 @pytest.mark.parametrize("steps", [1, 10, 1000, 20_000])

@@ -16,7 +16,7 @@ chunks or threads, bit for bit.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from ctypes import CFUNCTYPE, c_bool, c_int64, c_void_p
 from typing import Any
 
@@ -25,7 +25,7 @@ import numpy as np
 from odeopt.compile import cache
 from odeopt.compile.emit import Writer, head, indented, numpy_function
 from odeopt.compile.rewriting import AS_THEY_ARE, arranged, uniform
-from odeopt.compile.slots import Slot, needed, traced
+from odeopt.compile.slots import Slot, needed, shared, traced
 from odeopt.compile.tracer import Graph, Vector
 
 LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast, to a tenth
@@ -135,9 +135,9 @@ class LaneKernel:
         return Lanes(self)
 
 
-def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], alike: Iterable[Slot]) -> str:
+def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], alike: Collection[Slot]) -> str:
     """The kernel's text."""
-    after = arranged(graph, [slot.after for slot in slots])
+    after = arranged(graph, [slot.after for slot in slots], shared(alike, graph))
     writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
     live = graph.live(after)
     writer.write(graph.nodes, live, "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,8 @@ def uniform(a: Any) -> bool:
     return True
 
 
-def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[list, list[tuple[Any, Number, Any]]]:
+def clocks(graph: Graph, time: Number, later: Any, roots: Sequence,
+           values: Mapping[int, Any]) -> tuple[list, list[tuple[Any, Number, Any]]]:
     """The roots with numbers that are carried from trial to trial in place of exp(u*t), where the step is uniform.
 
     Every lane has a time of its own, and so the bias corrections of Adam are two exponentials a trial, half its time
@@ -44,6 +44,8 @@ def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[lis
     time, later : Number
         t before and after a trial.
     roots : sequence
+    values : mapping
+        Of nodes that are known, by their indices.
 
     Returns
     -------
@@ -53,6 +55,7 @@ def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[lis
     """
     carried: dict[Any, tuple] = {}
     steps = [a for a in later.arguments if a is not time] if _is(later, "add") else []
+    steps = substituted(graph, values, steps)
     if len(steps) != 1 or not uniform(steps[0]) or all(node.op != "exp" for node in graph.nodes):
         return list(roots), []
 
@@ -60,6 +63,7 @@ def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[lis
         product = node.arguments[0]
         if node.op == "exp" and _is(product, "mul"):
             for u, t in itertools.permutations(product.arguments):
+                u = new(u)
                 if (t is time or t is later) and uniform(u):
                     key = u.index if isinstance(u, Number) else repr(u)
                     if key not in carried:
@@ -68,7 +72,7 @@ def clocks(graph: Graph, time: Number, later: Any, roots: Sequence) -> tuple[lis
                         carried[key] = (u, before, np.where(product < SMALLEST, 0.0, product))
                     return carried[key][1 if t is time else 2]
         return None
-    return _rewritten(graph, rule, roots), list(carried.values())
+    return _rewritten(graph, graph.needed(roots), rule, roots, values), list(carried.values())
 
 
 def specialised(graph: Graph, condition: Any, truth: bool, roots: Sequence) -> list:
@@ -84,15 +88,14 @@ def specialised(graph: Graph, condition: Any, truth: bool, roots: Sequence) -> l
     return substituted(graph, known, roots)
 
 
-def arranged(graph: Graph, roots: Sequence) -> list:
-    """The roots with their roundings arranged as kernels have them.
+def arranged(graph: Graph, roots: Sequence, values: Mapping[int, Any]) -> list:
+    """The roots with their roundings arranged as kernels have them; `values` are those of nodes, by their indices.
 
     Products by 1/a take the place of divisions by an `a` that is uniform or divides several numbers, and a fused
     multiply-add that of a sum or a difference with a product that is used once. A compiler that may do so as it likes
     does it otherwise in a vector loop, in its remainder, or where a value has another use. For subnormal a, 1/a is inf.
     """
-    live = graph.live(roots)
-    nodes = [node for node in graph.nodes if node.index in live]
+    nodes = graph.needed(roots)
     uses = Counter(a.index for node in nodes for a in node.needs())
     uses.update(root.index for root in roots if isinstance(root, Number))
     divisors = Counter(node.arguments[1].index for node in nodes if node.op == "div"
@@ -100,9 +103,9 @@ def arranged(graph: Graph, roots: Sequence) -> list:
 
     def rule(node: Number, new: Callable) -> Any:
         if node.op == "div":
-            a, b = node.arguments
-            if (uniform(b) and not uniform(a)) or (not uniform(b) and divisors[b.index] > 1):
-                return graph.operation("mul", new(a), graph.operation("div", 1.0, new(b)))
+            a, b = map(new, node.arguments)
+            if (uniform(b) and not uniform(a)) or (not uniform(b) and divisors[node.arguments[1].index] > 1):
+                return graph.operation("mul", a, graph.operation("div", 1.0, b))
         for k in (1, 0) if node.op in ("add", "sub") else ():
             term, product, other = node.arguments[k], new(node.arguments[k]), new(node.arguments[1 - k])
             if _is(product, "mul") and uses[term.index] == 1:
@@ -111,7 +114,7 @@ def arranged(graph: Graph, roots: Sequence) -> list:
                     a, other = (graph.operation("neg", a), other) if k else (a, graph.operation("neg", other))
                 return graph.operation("fma", a, b, other)
         return None
-    return _rewritten(graph, rule, roots)
+    return _rewritten(graph, nodes, rule, roots, values)
 
 
 def _is(a: Any, op: str) -> bool:
@@ -129,24 +132,24 @@ def copied(a: Any, graph: Graph) -> Any:
 
 def substituted(graph: Graph, values: Mapping[int, Any], roots: Sequence) -> list:
     """The roots with these values in place of the nodes of these indices."""
-    return _rewritten(graph, lambda node, new: None, roots, values)
+    return _rewritten(graph, graph.needed(roots), lambda node, new: None, roots, values)
 
 
-def _rewritten(graph: Graph, rule: Callable[[Number, Callable], Any], roots: Sequence,
-               values: Mapping[int, Any] = MappingProxyType({})) -> list:
-    """The roots where every node that they need is `rule(node, new)`; `new` gives what became of an argument.
+def _rewritten(graph: Graph, nodes: Sequence[Number], rule: Callable[[Number, Callable], Any], roots: Sequence,
+               values: Mapping[int, Any]) -> list:
+    """The roots where each of the nodes, all that they need, is `rule(node, new)`; `new` gives what became of another.
 
     Where the rule gives None a node remains what it is, of what became of its arguments. `values` are those of nodes
     that are known, by their indices.
     """
-    live, known = graph.live(roots), dict(values)
+    known = dict(values)
 
     def new(a: Any) -> Any:
         return known.get(a.index, a) if isinstance(a, Number) else a
-    for node in list(graph.nodes):
-        if node.index in live and node.index not in known and node.op not in AS_THEY_ARE:
+    for node in nodes:
+        if node.index not in known and node.op not in AS_THEY_ARE:
             made = rule(node, new)
-            if made is None and any(a.index in known for a in node.operands):
+            if made is None and any([a.index in known for a in node.operands]):
                 made = graph.operation(node.op, *map(new, node.arguments))
             if made is not None:
                 known[node.index] = made

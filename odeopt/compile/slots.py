@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from odeopt.compile.rewriting import clocks, copied, substituted
+from odeopt.compile.rewriting import clocks, copied
 from odeopt.compile.tracer import Graph, Number
 from odeopt.language import leaves, rebuilt, where
 
@@ -41,21 +41,19 @@ def traced(machine: Any, start: Graph, graph: Graph, record: Mapping) -> tuple[l
     new, work = machine.trial(rebuilt(record, before))
     slots = [Slot(*parts) for parts in zip(paths(record), initial, before, leaves(new), strict=True)]
     slots += [Slot(path, 0.0, slot, after) for path, slot, after in counted(graph, work, len(slots))]
-    fixed = {slot.before.index: copied(slot.initial, graph) for slot in slots if slot.uniform}
-    slots = _changed(slots, substituted(graph, fixed, [slot.after for slot in slots]))
-
     time = next(slot for slot in slots if slot.path == ("t",))
     if isinstance(time.initial, Number) or time.initial < 0.0:      # exp(u t) may overflow there, and come back
         return slots, work
-    after, carried = clocks(graph, time.before, time.after, [slot.after for slot in slots])
-    return _changed(slots, after) + [
-        Slot(("clock", k), np.exp(copied(u, start)*time.initial), *moving) for k, (u, *moving) in enumerate(carried)
-    ], work
+    moving = [slot for slot in slots if not slot.uniform]
+    after, carried = clocks(graph, time.before, time.after, [slot.after for slot in moving], shared(slots, graph))
+    moving = [replace(slot, after=a) for slot, a in zip(moving, after, strict=True)]
+    return [slot for slot in slots if slot.uniform] + moving + [
+        Slot(("clock", k), np.exp(copied(u, start)*time.initial), *rest) for k, (u, *rest) in enumerate(carried)], work
 
 
-def _changed(slots: Sequence[Slot], after: Sequence) -> list[Slot]:
-    """The slots with other values after a trial, but for those that no trial changes."""
-    return [slot if slot.uniform else replace(slot, after=a) for slot, a in zip(slots, after, strict=True)]
+def shared(slots: Iterable[Slot], graph: Graph) -> dict[int, Any]:
+    """The values of slots that are uniform, by the indices of what the trial knows them as."""
+    return {slot.before.index: copied(slot.initial, graph) for slot in slots if slot.uniform}
 
 
 def counted(graph: Graph, work: Any, first: int) -> Iterator[tuple[tuple, Number, Any]]:

@@ -55,10 +55,10 @@ class Graph:
 
     def operation(self, op: str, *arguments: Any) -> Any:
         """The number that `op` gives; constants are folded, equal operations are one node."""
-        arguments = tuple(_constant(a) for a in arguments)
+        arguments = tuple([a if isinstance(a, Number) else _constant(a) for a in arguments])
         if op in REDUCTIONS or op == "gradient":
             return self._node(op, arguments)
-        if not any(isinstance(a, Number) for a in arguments):
+        if not any([isinstance(a, Number) for a in arguments]):
             with np.errstate(all="ignore"):
                 return _constant(_FOLD[op](*arguments))
         if op in _COMMUTATIVE and not _in_order(*arguments):
@@ -72,10 +72,11 @@ class Graph:
         return self._node(op, arguments)
 
     def _node(self, op: str, arguments: tuple) -> Number:
-        key = (op, *map(_key, arguments))
-        if key not in self._numbered:
-            self._numbered[key] = self._append(op, arguments)
-        return self._numbered[key]
+        key = (op, *[_key(a) for a in arguments])
+        node = self._numbered.get(key)
+        if node is None:
+            node = self._numbered[key] = self._append(op, arguments)
+        return node
 
     def _append(self, op: str, arguments: tuple) -> Number:
         node = Number(self, op, arguments, self._count)
@@ -110,6 +111,11 @@ class Graph:
         for k, (_, known) in enumerate(self._watched):
             known.clear()
             known.update(before[k] if k < len(before) else {})
+
+    def needed(self, roots: Sequence) -> list[Number]:
+        """The nodes that `roots` need, in order."""
+        live = self.live(roots)
+        return [node for node in self.nodes if node.index in live]
 
     def live(self, roots: Sequence) -> set[int]:
         """Indices of the nodes that `roots` need."""
@@ -179,7 +185,7 @@ class Number:
     def __init__(self, graph: Graph, op: str, arguments: tuple, index: int) -> None:
         self.graph, self.op, self.arguments, self.index = graph, op, arguments, index
         self.operands = [a for a in arguments if isinstance(a, Number)]
-        self.varying: bool = op not in REDUCTIONS and any(a.varying for a in self.operands)
+        self.varying: bool = op not in REDUCTIONS and any([a.varying for a in self.operands])
 
     def needs(self) -> list[Number]:
         """What must be computed before this number."""
