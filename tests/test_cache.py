@@ -394,3 +394,26 @@ def test_a_kernel_that_needs_numba_to_run_is_refused(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match=r"function f calls numba's numba_gil_ensure.*forceinline"):
         cache.load_kernel(KERNEL.replace(", forceinline=True", ""))
     assert files(tmp_path, ".kernel") == []
+
+
+def test_functions_of_ones_own_compile_before_and_after_a_kernel(tmp_path, monkeypatch):
+    """Kernels are compiled to object files by numba's own context, which compiles everybody's functions to memory."""
+    import numba
+
+    from odeopt.compile import cache
+
+    def clipped(a, n):
+        total = 0.0
+        for k in range(0, n, 3):
+            total += min(max(a[k % a.size], 0.5), abs(a[0])) + np.exp(-a[k % a.size])
+        return total + np.sort(a)[-1]
+
+    monkeypatch.setenv("ODEOPT_CACHE_DIR", str(tmp_path))
+    a = np.random.default_rng(0).normal(size=7)
+    before = numba.njit(clipped)
+    assert before(a, 20) == pytest.approx(clipped(a, 20), rel=1e-14)
+    cache.load_kernel(KERNEL.replace("2.0*x", "5.0*x"))
+    with pytest.raises(RuntimeError):
+        cache.load_kernel(KERNEL.replace(", forceinline=True", ""))
+    assert numba.njit(clipped)(a, 20) == before(a, 20)
+    assert numba.njit(clipped)(a.astype(np.float32), 20) == pytest.approx(clipped(a, 20), rel=1e-5)

@@ -131,7 +131,7 @@ Objects: TypeAlias = dict[str, tuple[str, bytes]]           # of each function, 
 
 @functools.cache
 def _machine() -> str:
-    """Digest of everything that machine code depends on beside its text."""
+    """Digest of everything that machine code depends on beside its text: this file is how it is compiled."""
     import llvmlite
     from llvmlite import binding
     numba = importlib.util.find_spec("numba")               # found, not imported
@@ -140,23 +140,29 @@ def _machine() -> str:
     with open(os.path.join(os.path.dirname(numba.origin), "_version.py"), encoding="utf-8") as file:
         version = file.read()
     options = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
-    return digest(repr((sys.implementation.cache_tag, version, llvmlite.__version__, binding.get_process_triple(),
-                        binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), options)))
+    return digest(repr((source("cache"), sys.implementation.cache_tag, version, llvmlite.__version__,
+                        binding.get_process_triple(), binding.get_host_cpu_name(),
+                        binding.get_host_cpu_features().flatten(), options)))
 
 
 def _compiled(text: str, path: str, vectorize: bool) -> Objects:
     _start_numba()
     from numba import config
     from numba.core.ccallback import CFunc
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import cpu_target
     options: Any = config
+    context = cpu_target.target_context
     module = types.ModuleType("odeopt_kernel")
-    before = options.DISABLE_JIT, options.LOOP_VECTORIZE
-    # a user debugs functions of her own without the compiler, not these
-    options.DISABLE_JIT, options.LOOP_VECTORIZE = 0, int(vectorize and options.LOOP_VECTORIZE)
-    try:
-        exec(compile(text, path, "exec"), module.__dict__)
-    finally:
-        options.DISABLE_JIT, options.LOOP_VECTORIZE = before
+    with global_compiler_lock:                              # what is changed here holds for every thread
+        before = options.DISABLE_JIT, options.LOOP_VECTORIZE, context._internal_codegen
+        # a user debugs functions of her own without the compiler, not these
+        options.DISABLE_JIT, options.LOOP_VECTORIZE = 0, int(vectorize and options.LOOP_VECTORIZE)
+        context._internal_codegen = _to_objects()
+        try:
+            exec(compile(text, path, "exec"), module.__dict__)
+        finally:
+            options.DISABLE_JIT, options.LOOP_VECTORIZE, context._internal_codegen = before
     functions: dict[str, Any] = {name: f for name, f in vars(module).items() if isinstance(f, CFunc)}
     for name, function in functions.items():
         declared = re.findall(r'^declare [^@]*@"?([^"(]+)', function.inspect_llvm(), re.MULTILINE)
@@ -164,7 +170,38 @@ def _compiled(text: str, path: str, vectorize: bool) -> Objects:
         if foreign:                                         # a process without numba would crash
             raise RuntimeError(f"the kernel function {name} calls numba's {', '.join(foreign)}: what it calls must be "
                                "inlined (forceinline=True) and must neither raise nor allocate")
-    return {name: (f.native_name, f._library._get_compiled_object()) for name, f in functions.items()}
+    return {name: (f.native_name, f._library.emit_native_object()) for name, f in functions.items()}
+
+
+@functools.cache
+def _to_objects() -> Any:
+    """Numba's compiler to object files, for this CPU.
+
+    The one to memory makes machine code of every function that is only inlined, and has constants anywhere in memory:
+    a loop with many of them keeps their addresses in registers that it does not have.
+    """
+    from numba.core.codegen import AOTCodeLibrary, AOTCPUCodegen
+
+    class Library(AOTCodeLibrary):
+        def get_pointer_to_function(self, name: str) -> int:
+            """No pointer before the object is linked; numba asks when a function is whole."""
+            self._ensure_finalized()
+            return 0
+
+        def _optimize_final_module(self) -> None:
+            """What is only inlined is optimised in the C functions: a quarter of the time to compile a network's."""
+            if any(f.name.startswith("cfunc.") for f in self._final_module.functions if not f.is_declaration):
+                super()._optimize_final_module()
+
+    class Codegen(AOTCPUCodegen):
+        _library_class = Library
+
+        def _customize_tm_features(self) -> str:
+            return self._get_host_cpu_features()            # a virtual machine may lack some of its CPU's
+
+        def set_env(self, name: str, env: Any) -> None:
+            """Globals of functions that use Python's objects; none here does."""
+    return Codegen("odeopt", "host")
 
 
 def _packed(text: str, objects: Objects) -> bytes:
@@ -219,7 +256,7 @@ class Function:
         binding.initialize_native_asmprinter()
         machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine()
         # an engine of its own: functions of different kernels may have the same symbol
-        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine, use_lmm=True)
         self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         self.address = self._engine.get_function_address(symbol)
