@@ -52,17 +52,24 @@ class _Lines:
         """``a*b + c``, fused where the machine can."""
         return self.builder.fadd(self.builder.fmul(a, b, flags=_fused), c, flags=_fused)
 
-    def total(self, line):
-        """The sum of a line's numbers, by halves."""
-        n = self.lanes
-        while n > 1:
+    def totals(self, lines):
+        """The sums of the numbers of one line, or of two, as a vector of one or two."""
+        builder, kept = self.builder, len(lines)
+        n = self.lanes // 2
+        halves = [builder.fadd(self._shuffle(line, range(n)), self._shuffle(line, range(n, 2 * n))) for line in lines]
+        sums = halves[0]
+        if kept == 2:  # side by side, as long as both fill a register
+            pairs = [[k for i in range(first, n, 2) for k in (i, n + i)] for first in (0, 1)]
+            sums = builder.fadd(*(self._shuffle(sums, order, halves[1]) for order in pairs))
+        while n > kept:
             n //= 2
-            line = self.builder.fadd(self._shuffle(line, range(n)), self._shuffle(line, range(n, 2 * n)))
-        return self.builder.extract_element(line, ir.IntType(32)(0))
+            sums = builder.fadd(self._shuffle(sums, range(n)), self._shuffle(sums, range(n, 2 * n)))
+        return sums
 
-    def _shuffle(self, line, order):
+    def _shuffle(self, line, order, other=None):
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
-        return self.builder.shuffle_vector(line, ir.Constant(line.type, ir.Undefined), mask)
+        other = ir.Constant(line.type, ir.Undefined) if other is None else other
+        return self.builder.shuffle_vector(line, other, mask)
 
     def loop(self, n, carried, body, width=None):
         """Write ``carried = body(i, carried)`` for ``i`` in ``range(n)``; return the last values.
@@ -90,51 +97,70 @@ class _Lines:
         return values
 
 
-def _product(rows, chains):
-    """A function that adds a matrix of a few rows, times n lines, to as many lines.
+def _chained(lines, n, chains, sums, add):
+    """Write ``sums = add(i, sums)`` for ``i`` in ``range(n)``; return the last sums.
 
-    ``Y[y + r] += sum_k W[w + r*row + k*step] B[b + k]``; every row has `chains` sums, enough to hide the latency of a
-    fused product.
+    Rounds go to `chains` sums in turn, enough to hide the latency of a fused product; those beyond the first begin at
+    zero.
+    """
+    builder, width = lines.builder, len(sums)
+    if chains == 1:
+        return lines.loop(n, sums, add)
+
+    def several(i, sums):
+        first = builder.mul(i, _integer(chains))
+        parts = [add(builder.add(first, _integer(c)), sums[c * width : (c + 1) * width]) for c in range(chains)]
+        return [s for part in parts for s in part]
+
+    rounds = builder.sdiv(n, _integer(chains))
+    zeros = [lines.constant(0.0)] * (width * (chains - 1))
+    sums = lines.loop(rounds, sums + zeros, several)
+    done = builder.mul(rounds, _integer(chains))
+    first = lines.loop(builder.sub(n, done), sums[:width], lambda i, s: add(builder.add(done, i), s))
+    for c in range(1, chains):
+        first = [builder.fadd(s, t) for s, t in zip(first, sums[c * width :], strict=False)]
+    return first
+
+
+def _product(rows, chains):
+    """A function that multiplies a matrix of a few rows by n lines, for every strip.
+
+    ``Y[y + t*sy + r] = Y[s + t*st + r*ss] + sum_k W[w + r*row + k*step] B[b + t*sb + k]``; every row has `chains` sums.
     """
 
     @intrinsic
-    def product(context, W, w, row, step, B, b, n, Y, y):
+    def product(context, W, w, row, step, n, s, st, ss, B, b, sb, Y, y, sy, strips):
         def generate(context, builder, signature, arguments):
-            W, w, row, step, B, b, n, Y, y = arguments
+            W, w, row, step, n, s, st, ss, B, b, sb, Y, y, sy, strips = arguments
             lines = _Lines(builder, signature.args[0].dtype)
-            starts = [builder.add(w, builder.mul(row, _integer(r))) for r in range(rows)]
-            places = [builder.add(y, _integer(r * lines.lanes)) for r in range(rows)]
+            weights = [builder.add(w, builder.mul(row, _integer(r))) for r in range(rows)]
+            starts = [builder.add(s, builder.mul(ss, _integer(r))) for r in range(rows)]
 
-            def add(k, sums):
-                line = lines.load(B, builder.add(b, builder.mul(k, _integer(lines.lanes))))
-                shift = builder.mul(k, step)
-                factors = [builder.load(builder.gep(W, [builder.add(start, shift)])) for start in starts]
-                return [lines.multiply_add(lines.spread(f), line, s) for f, s in zip(factors, sums, strict=True)]
+            def strip(t, nothing):
+                start, line, to = (builder.mul(t, stride) for stride in (st, sb, sy))
+                line, to = builder.add(b, line), builder.add(y, to)
 
-            def several(i, sums):
-                first = builder.mul(i, _integer(chains))
-                parts = [add(builder.add(first, _integer(c)), sums[c * rows : (c + 1) * rows]) for c in range(chains)]
-                return [s for part in parts for s in part]
+                def add(k, sums):
+                    right = lines.load(B, builder.add(line, builder.mul(k, _integer(lines.lanes))))
+                    shift = builder.mul(k, step)
+                    factors = [builder.load(builder.gep(W, [builder.add(place, shift)])) for place in weights]
+                    return [lines.multiply_add(lines.spread(f), right, s) for f, s in zip(factors, sums, strict=True)]
 
-            rounds = builder.sdiv(n, _integer(chains))
-            zeros = [lines.constant(0.0)] * (rows * (chains - 1))
-            sums = lines.loop(rounds, [lines.load(Y, place) for place in places] + zeros, several)
-            done = builder.mul(rounds, _integer(chains))
-            rest = lines.loop(builder.sub(n, done), sums[:rows], lambda i, s: add(builder.add(done, i), s))
-            for r, place in enumerate(places):
-                total = rest[r]
-                for c in range(1, chains):
-                    total = builder.fadd(total, sums[c * rows + r])
-                lines.store(total, Y, place)
+                sums = [lines.load(Y, builder.add(place, start)) for place in starts]
+                for r, total in enumerate(_chained(lines, n, chains, sums, add)):
+                    lines.store(total, Y, builder.add(to, _integer(r * lines.lanes)))
+                return nothing
+
+            lines.loop(strips, [], strip)
             return context.get_dummy_value()
 
         i = types.int64
-        return types.void(W, i, i, i, B, i, i, Y, i), generate
+        return types.void(W, i, i, i, i, i, i, i, B, i, i, Y, i, i, i), generate
 
     return product
 
 
-def _inner(rows, columns):
+def _inner(rows, columns, chains):
     """A function that adds the inner products of lines, summed over n strips, to a matrix of float64.
 
     ``G[g + r*row + c] += sum_t D[d + t*sd + r] . B[b + t*sb + c]``, lines in steps of their length.
@@ -150,18 +176,19 @@ def _inner(rows, columns):
                 first = builder.add(start, builder.mul(t, stride))
                 return [lines.load(base, builder.add(first, _integer(k * lines.lanes))) for k in range(count)]
 
-            def body(t, sums):
+            def add(t, sums):
                 left, right = load(D, d, sd, t, rows), load(B, b, sb, t, columns)
                 pairs = [(u, v) for u in left for v in right]
                 return [lines.multiply_add(u, v, s) for (u, v), s in zip(pairs, sums, strict=True)]
 
-            sums = lines.loop(n, [lines.constant(0.0)] * (rows * columns), body)
-            for k, line in enumerate(sums):
-                r, c = divmod(k, columns)
-                place = builder.gep(G, [builder.add(g, builder.add(builder.mul(row, _integer(r)), _integer(c)))])
-                total = lines.total(line)
-                total = total if total.type == ir.DoubleType() else builder.fpext(total, ir.DoubleType())
-                builder.store(builder.fadd(builder.load(place), total), place)
+            sums = _chained(lines, n, chains, [lines.constant(0.0)] * (rows * columns), add)
+            together = ir.VectorType(ir.DoubleType(), columns)
+            for r in range(rows):
+                totals = lines.totals(sums[r * columns : (r + 1) * columns])
+                totals = totals if totals.type == together else builder.fpext(totals, together)
+                place = builder.gep(G, [builder.add(g, builder.mul(row, _integer(r)))])
+                place = builder.bitcast(place, together.as_pointer())
+                builder.store(builder.fadd(builder.load(place, align=8), totals), place, align=8)
             return context.get_dummy_value()
 
         i = types.int64
@@ -271,7 +298,7 @@ def _greater(builder, a, b):
 
 
 product_6, product_4, product_2, product_1 = _product(6, 1), _product(4, 2), _product(2, 3), _product(1, 4)
-inner_32, inner_31, inner_12, inner_11 = _inner(3, 2), _inner(3, 1), _inner(1, 2), _inner(1, 1)
+inner_32, inner_31, inner_12, inner_11 = _inner(3, 2, 1), _inner(3, 1, 2), _inner(1, 2, 2), _inner(1, 1, 4)
 fold_max, fold_sum = _folded(_greater), _folded(lambda builder, a, b: builder.fadd(a, b))
 spread_sub = _spread_over(lambda builder, a, b: builder.fsub(a, b))
 spread_mul = _spread_over(lambda builder, a, b: builder.fmul(a, b))

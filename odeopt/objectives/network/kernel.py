@@ -1,8 +1,8 @@
 """The compiled evaluator of a network: its text, and how the data are laid out for it.
 
 One kernel serves all networks with the same activations, loss and precision; their sizes and depth are numbers in
-`layout`. The samples pass in tiles of 16 strips (see `odeopt.compile.strips`), forward and backward, so that the
-values between the two stay in cache. Values of a layer stand as [strip][unit][sample]. A strip whose
+`layout`. The samples pass in tiles of strips (see `odeopt.compile.strips`), forward and backward, so that the values
+between the two stay in cache. Values of a layer stand as [strip][unit][sample]. A strip whose
 lines are a multiple of 16 has one more, since those of one unit would otherwise share a few sets of the cache.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ import numpy as np
 from odeopt.objectives.network.activations import ACTIVATIONS, Activation
 from odeopt.objectives.network.losses import LOSSES
 
-TILE = 16                       # strips that pass forward and backward together
+_LEAST, _MOST = 16, 64          # strips that pass forward and backward together: few, unless
+_TILE_LINES = 400               # all their lines stay in the L1 cache
 _BLOCK = 256                    # inputs of a product that stay in the L1 cache, with their weights in the L2
 _ROWS = 24                      # rows of a gradient whose lines stay in the L1 cache
 _CLASH = 16                     # strips of so many lines are padded
-_HEADER, _ROW = 11, 7           # numbers of the layout: at its head, and for each layer
+_HEADER, _ROW = 12, 8           # numbers of the layout: at its head, and for each layer
 _FLAGS = "{'arcp', 'contract', 'nsz'}"
 
 _HEAD = '''"""A network with {names} and {loss}, in {dtype}."""
@@ -31,7 +33,7 @@ from numba import {dtype} as number
 {vector_math}
 {strips}
 FLAGS = {flags}
-LANES, TILE, BLOCK, ROWS, CLASH, HEADER, ROW = {lanes}, {tile}, {block}, {rows}, {clash}, {header}, {row}
+LANES, MOST, BLOCK, ROWS, CLASH, HEADER, ROW = {lanes}, {most}, {block}, {rows}, {clash}, {header}, {row}
 compiled = njit(error_model="numpy", fastmath=FLAGS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 '''
 
@@ -94,14 +96,14 @@ def exponentials(A, u_, s_, fold, strips, stride, outputs):
     for l in range(strips*size):
         A[s_ + l] = number(vexp(float64(A[s_ + l])))
     for t in range(strips):
-        fold_sum(A, s_ + t*size, outputs, A, fold + (TILE + t)*LANES)
+        fold_sum(A, s_ + t*size, outputs, A, fold + (MOST + t)*LANES)
 
 
 @compiled
 def reciprocals(A, fold, strips):
     "One over the sums of the exponentials, in their place."
     for l in range(strips*LANES):
-        A[fold + TILE*LANES + l] = number(1.0/float64(A[fold + TILE*LANES + l]))
+        A[fold + MOST*LANES + l] = number(1.0/float64(A[fold + MOST*LANES + l]))
 '''
 
 _CROSS_ENTROPY = '''
@@ -116,7 +118,7 @@ def losses(A, u_, Y, y_, s_, fold, strips, stride, outputs):
         fold_sum(A, s_ + t*size, outputs, A, s_ + t*size)
         for l in range(LANES):
             o = fold + t*LANES + l
-            A[s_ + t*size + l] = number(vlog(float64(A[o + TILE*LANES])) - float64(A[s_ + t*size + l] - A[o]))
+            A[s_ + t*size + l] = number(vlog(float64(A[o + MOST*LANES])) - float64(A[s_ + t*size + l] - A[o]))
     return 1
 
 
@@ -127,7 +129,7 @@ def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
     exponentials(A, u_, s_, fold, strips, stride, outputs)
     reciprocals(A, fold, strips)
     for t in range(strips):
-        spread_mul(A, s_ + t*size, outputs, A, fold + (TILE + t)*LANES)
+        spread_mul(A, s_ + t*size, outputs, A, fold + (MOST + t)*LANES)
     for l in range(strips*size):
         A[s_ + l] = A[s_ + l] - Y[y_ + l]
 '''
@@ -144,7 +146,7 @@ def residuals(A, Y, y_, s_, fold, strips, stride, outputs):
         for j in range(outputs):
             for l in range(LANES):
                 o, i = fold + t*LANES + l, t*size + j*LANES + l
-                A[s_ + i] = (A[s_ + i] - Y[y_ + i]*A[o])*A[o + TILE*LANES]
+                A[s_ + i] = (A[s_ + i] - Y[y_ + i]*A[o])*A[o + MOST*LANES]
 
 
 @compiled
@@ -167,7 +169,7 @@ def loss_slopes(A, u_, Y, y_, s_, fold, strips, stride, outputs):
     for l in range(strips*size):
         A[u_ + l] = A[s_ + l]
     for t in range(strips):
-        spread_mul(A, u_ + t*size, outputs, A, fold + (TILE + t)*LANES)
+        spread_mul(A, u_ + t*size, outputs, A, fold + (MOST + t)*LANES)
     residuals(A, Y, y_, s_, fold, strips, stride, outputs)
     for t in range(strips):
         o, p, r = fold + t*LANES, u_ + t*size, s_ + t*size
@@ -197,23 +199,29 @@ def place(layout, o, lines, room, first):
 
 
 @compiled
-def multiply(W, w, row, step, n, B, b, sb, Y, y, sy, strips, rows):
-    "Y += W B for every strip; rows of W are `row` apart, its n columns `step`."
+def multiply(W, w, row, step, n, s, st, ss, B, b, sb, Y, y, sy, strips, rows):
+    """Y = S + W B for every strip.
+
+    Rows of W are `row` apart, its n columns `step`; lines of S, in Y, are `ss` apart, and strips `st`.
+    """
+    together = max(1, BLOCK//n)
     for first in range(0, n, BLOCK):
         count = min(BLOCK, n - first)
-        for t in range(strips):
-            o, lines, to, j = w + first*step, b + (t*sb + first)*LANES, y + t*sy*LANES, 0
+        for t in range(0, strips, together):
+            o, i, k, to = w + first*step, s + t*st, b + first*LANES + t*sb, y + t*sy
+            several, j = min(together, strips - t), 0
             while j + 6 <= rows:
-                product_6(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+                product_6(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
                 j += 6
             if j + 4 <= rows:
-                product_4(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+                product_4(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
                 j += 4
             if j + 2 <= rows:
-                product_2(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+                product_2(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
                 j += 2
             if j < rows:
-                product_1(W, o + j*row, row, step, B, lines, count, Y, to + j*LANES)
+                product_1(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
+        s, st, ss = y, sy, LANES
 
 
 @compiled
@@ -224,36 +232,43 @@ def correlate(D, d, sd, rows, B, b, sb, columns, strips, G, g):
         for i in range(0, columns - 1, 2):
             j = top
             while j + 3 <= bottom:
-                inner_32(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                inner_32(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
                 j += 3
             while j < bottom:
-                inner_12(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                inner_12(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
                 j += 1
         if columns % 2:
             i, j = columns - 1, top
             while j + 3 <= bottom:
-                inner_31(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                inner_31(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
                 j += 3
             while j < bottom:
-                inner_11(D, d + j*LANES, sd*LANES, B, b + i*LANES, sb*LANES, strips, G, g + j*columns + i, columns)
+                inner_11(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
                 j += 1
+
+
+@compiled
+def pad(A, a, stride, lines, strips):
+    "Zeros in a strip's line that none of its units has."
+    if stride > lines:
+        for t in range(strips):
+            for l in range(LANES):
+                A[a + (t*stride + lines)*LANES + l] = number(0.0)
 
 
 @compiled
 def forward(data, first, A, layout, room, at, strips):
     "The values of all layers, for strips of the data from `first` on."
-    B, b, sb = data, first*padded(layout[HEADER])*LANES, padded(layout[HEADER])
+    B, b, sb = data, first*padded(layout[HEADER])*LANES, padded(layout[HEADER])*LANES
     for k in range(layout[2]):
         o = HEADER + k*ROW
-        inputs, outputs, w, bias = layout[o], layout[o + 1], layout[o + 2], layout[o + 3]
+        inputs, outputs, w, biases = layout[o], layout[o + 1], layout[o + 2], layout[o + 7]
         z, y = place(layout, o, layout[o + 4], room, at), place(layout, o, layout[o + 5], room, at)
         sy = padded(outputs)
-        for t in range(strips):
-            for j in range(sy):
-                fill(A, bias + min(j, outputs - 1), A, z + (t*sy + j)*LANES)
-        multiply(A, w, inputs, 1, inputs, B, b, sb, A, z, sy, strips, outputs)
+        multiply(A, w, inputs, 1, inputs, biases, 0, LANES, B, b, sb, A, z, sy*LANES, strips, outputs)
+        pad(A, z, sy, outputs, strips)
         activate(layout[o + 6], A, z, y, strips*sy*LANES)
-        B, b, sb = A, y, sy
+        B, b, sb = A, y, sy*LANES
 
 
 @compiled
@@ -287,15 +302,14 @@ def backward(data, first, A, layout, room, at, strips, g):
         z, y = place(layout, o, layout[o + 4], room, at), place(layout, o, layout[o + 5], room, at)
         sy, sb = padded(outputs), padded(inputs)
         descend(layout[o + 6], A, s, z, y, strips*sy*LANES)
-        correlate(A, y, sy, outputs, A, ones, 0, 1, strips, g, bias)
+        correlate(A, y, sy*LANES, outputs, A, ones, 0, 1, strips, g, bias)
         B, b = data, first*sb*LANES
         if k > 0:
             below = o - ROW
             B, b = A, place(layout, below, layout[below + 5], room, at)
-            for l in range(strips*sb*LANES):
-                A[s + l] = number(0.0)
-            multiply(A, w, 1, inputs, outputs, A, y, sy, A, s, sb, strips, inputs)
-        correlate(A, y, sy, outputs, B, b, sb, inputs, strips, g, w)
+            multiply(A, w, 1, inputs, outputs, ones + LANES, 0, 0, A, y, sy*LANES, A, s, sb*LANES, strips, inputs)
+            pad(A, s, sb, inputs, strips)
+        correlate(A, y, sy*LANES, outputs, B, b, sb*LANES, inputs, strips, g, w)
 
 
 @compiled
@@ -315,22 +329,27 @@ def penalty(x, layout, decay, what, g):
        error_model="numpy", fastmath=FLAGS, forceinline=True)
 def evaluate(what, x, g, data, work, layout):
     strips, depth, n, scratch, fold = layout[0], layout[2], layout[4], layout[8], layout[9]
-    scale, decay = _from_bits(layout[5]), _from_bits(layout[6])
+    scale, decay, tile = _from_bits(layout[5]), _from_bits(layout[6]), layout[11]
     last = HEADER + (depth - 1)*ROW
     A, outputs, room, f = aligned(work), layout[last + 1], strips, 0.0
     stride = padded(outputs)
     if what == 3:
-        room = TILE
+        room = tile
     if what & 1:
         for k in range(n):
             A[k] = number(x[k])
         for l in range(LANES):
-            A[layout[7] + l] = number(1.0)
+            A[layout[7] + l], A[layout[7] + LANES + l] = number(1.0), number(0.0)
+        for k in range(depth):
+            o = HEADER + k*ROW
+            for j in range(layout[o + 1]):
+                fill(A, layout[o + 3] + j, A, layout[o + 7] + j*LANES)
     if what & 2:
         for k in range(n):
             g[k] = 0.0
-    for first in range(0, strips, TILE):
-        count, at = min(TILE, strips - first), first
+    for i in range(-(-strips//tile)):
+        first, at = i*tile, i*tile
+        count = min(tile, strips - first)
         if what == 3:
             at = 0
         u, y = place(layout, last, layout[last + 5], room, at), layout[3] + first*stride*LANES
@@ -358,8 +377,8 @@ def source(names: Sequence[str], loss: str, dtype: str) -> str:
     from odeopt.compile import cache
     lanes = 64//np.dtype(dtype).itemsize
     head = _HEAD.format(names=", ".join(names), loss=loss, dtype=dtype, vector_math=cache.source("vector_math"),
-                        strips=cache.source("strips"), flags=_FLAGS, lanes=lanes, tile=TILE, block=_BLOCK, rows=_ROWS,
-                        clash=_CLASH, header=_HEADER, row=_ROW)
+                        strips=cache.source("strips"), flags=_FLAGS, lanes=lanes, most=_MOST, block=_BLOCK,
+                        rows=_ROWS, clash=_CLASH, header=_HEADER, row=_ROW)
     parts = [_activation(k, ACTIVATIONS[name], dtype) for k, name in enumerate(names)]
     kinds = range(len(names))
     choice = _CHOICE.format(
@@ -407,9 +426,10 @@ def layout(layers: Sequence[int], names: Sequence[str], kinds: Sequence[str], sa
     """The numbers that the kernel reads, and how many bytes of scratch it needs.
 
     They are: strips; samples in the last one; layers; where the targets begin; parameters; `scale` and `decay`, bit by
-    bit; where a line of ones, the scratch of a tile, that of its sums, and the values begin. Then, for each layer:
-    inputs; outputs; where its weights and its biases begin; how many lines of a strip stand before its sums, and before
-    its values (the same, unless the slope needs both); its activation.
+    bit; where a line of ones and one of zeros, the scratch of a tile, that of its sums, and the values begin; strips of
+    a tile. Then, for each layer: inputs; outputs; where its weights and its biases begin; how many lines of a strip
+    stand before its sums, and before its values (the same, unless the slope needs both); its activation; where its
+    biases begin as lines.
 
     Parameters
     ----------
@@ -427,18 +447,22 @@ def layout(layers: Sequence[int], names: Sequence[str], kinds: Sequence[str], sa
     """
     lanes = 64//np.dtype(dtype).itemsize
     count, n, lines, rows = -(-samples//lanes), 0, 0, []
+    ones = -(-sum((a + 1)*b for a, b in pairwise(layers))//lanes)*lanes
+    biases = ones + 2*lanes
     for a, b, kind in zip(layers, layers[1:], kinds, strict=False):
         z = lines
         lines += _padded(b)*(1 + ACTIVATIONS[kind].needs_z)
-        rows.append((a, b, n, n + a*b, z, lines - _padded(b), names.index(kind)))
+        rows.append((a, b, n, n + a*b, z, lines - _padded(b), names.index(kind), biases))
         n += (a + 1)*b
-    ones = -(-n//lanes)*lanes
-    scratch = ones + lanes
-    fold = scratch + TILE*max(map(_padded, layers))*lanes
-    values = fold + 2*TILE*lanes
+        biases += b*lanes
+    widest = max(map(_padded, layers))
+    tile = min(max(_TILE_LINES//(layers[0] + lines + widest), _LEAST), _MOST)
+    scratch = biases
+    fold = scratch + tile*widest*lanes
+    values = fold + 2*_MOST*lanes
     bits = struct.unpack("2q", struct.pack("2d", scale, decay))
-    head = (count, samples - (count - 1)*lanes, len(rows), targets, n, *bits, ones, scratch, fold, values)
-    return np.array([*head, *(x for row in rows for x in row)]), 64*(values//lanes + lines*max(count, TILE) + 1)
+    head = (count, samples - (count - 1)*lanes, len(rows), targets, n, *bits, ones, scratch, fold, values, tile)
+    return np.array([*head, *(x for row in rows for x in row)]), 64*(values//lanes + lines*max(count, tile) + 1)
 
 
 def evaluator(network: Any) -> Any:
