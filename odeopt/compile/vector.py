@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ctypes import CFUNCTYPE, c_int64, c_void_p
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -123,17 +124,19 @@ class Run:
     """Where one thread runs: the record's numbers and vectors, buffers, and the objective's scratch."""
 
     def __init__(self, kernel: VectorKernel, evaluator: Evaluator, n: int) -> None:
-        self._kernel, self._evaluator = kernel, evaluator
-        self._function = _RUN_TYPE(kernel.address)
-        self._parameters = np.array(kernel.values, dtype=float)
+        self._kernel = kernel
         self._numbers = np.zeros(len(kernel.varying))
         self._rows = np.zeros((kernel.rows, n))
-        self._offsets = np.zeros(kernel.rows, dtype=np.int64)
-        self._work = evaluator.scratch()
+        self._first = np.arange(kernel.rows)*n
+        self._offsets = self._first.copy()
+        arrays = (evaluator.data, evaluator.scratch(), evaluator.layout, np.array(kernel.values, dtype=float),
+                  self._numbers, self._offsets, self._rows)
+        self._kept = evaluator, arrays                      # in memory, since the function has their addresses alone
+        self._function = partial(_RUN_TYPE(kernel.address), evaluator.address, *(a.ctypes.data for a in arrays), n)
 
     def begin(self, record: Mapping) -> None:
         """Take the record of a run at its start, as NumPy read it."""
-        self._offsets[:] = np.arange(len(self._rows))*self._rows.shape[1]
+        self._offsets[:] = self._first
         self._numbers[:] = 0.0
         rows = iter(self._rows)
         for k, (value, varying) in enumerate(zip(leaves(record), self._kernel.varying, strict=False)):
@@ -154,10 +157,7 @@ class Run:
 
     def go(self, trials: int) -> bool:
         """Go on for at most so many trials; whether the run has not ended."""
-        evaluator = self._evaluator
-        self._function(evaluator.address, evaluator.data.ctypes.data, self._work.ctypes.data,
-                       evaluator.layout.ctypes.data, self._parameters.ctypes.data, self._numbers.ctypes.data,
-                       self._offsets.ctypes.data, self._rows.ctypes.data, self._rows.shape[1], trials)
+        self._function(trials)
         return self.running
 
     def record(self) -> np.ndarray:
