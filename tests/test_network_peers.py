@@ -13,7 +13,7 @@ import pytest
 from experiments.benchmarks import networks
 from experiments.benchmarks.trainings import AGREEMENT, trainings
 from odeopt import State, methods
-from odeopt.compile.vector import Run, VectorKernel
+from odeopt.compile.vector import Room, VectorKernel
 from odeopt.objectives import Network
 from odeopt.trial import Limits, Machine
 
@@ -112,7 +112,7 @@ def numpy_step(m, record):
 
 
 def vector_step(m, record):
-    run = Run(VectorKernel(m), m.objective.evaluator(), m.objective.dimension)
+    run = Room(VectorKernel(m), m.objective.evaluator(), m.objective.dimension)
     run.begin(record)
     run.go(1)
     return {block: run.vector("z", block) for block in record["z"]}

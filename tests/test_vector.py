@@ -8,7 +8,7 @@ import pytest
 import odeopt as oo
 from odeopt import Status
 from odeopt.compile.evaluator import BOTH, GRADIENT, VALUE, called_back
-from odeopt.compile.vector import Run, VectorKernel
+from odeopt.compile.vector import Room, VectorKernel
 from odeopt.controllers import Constant, LyapunovBacktracking
 from odeopt.flows import Flow, GradientFlow
 from odeopt.language import leaves
@@ -56,7 +56,7 @@ def test_one_trial_of_every_method_from_the_same_state(name):
     taken in another order.
     """
     m = machine(oo.methods.get(name), gtol=1e-3)
-    run, rng = Run(VectorKernel(m), SMOOTH.evaluator(9), 9), np.random.default_rng(1)
+    run, rng = Room(VectorKernel(m), SMOOTH.evaluator(9), 9), np.random.default_rng(1)
     compared = decided = 0
     for x in np.random.default_rng(2).normal(size=(3, 9)):
         with np.errstate(all="ignore"):
@@ -122,7 +122,7 @@ def counted(objective=SMOOTH, n=9):
 def test_a_rejected_trial_costs_a_value_and_an_accepted_one_a_gradient(name, per_trial, per_step):
     m = machine(oo.methods.get(name), gtol=1e-6, max_steps=25.0)
     calls, evaluator = counted()
-    run = Run(VectorKernel(m), evaluator, 9)
+    run = Room(VectorKernel(m), evaluator, 9)
     record = m.begin(np.linspace(-1, 1, 9))[0]
     run.begin(record)
     steps = trials = 0
@@ -143,7 +143,7 @@ def test_a_rejected_trial_costs_a_value_and_an_accepted_one_a_gradient(name, per
 def test_a_value_is_not_evaluated_twice_at_the_same_point():
     m = machine(oo.methods.lcd_gd(), gtol=1e-6)
     calls, evaluator = counted()
-    run = Run(VectorKernel(m), evaluator, 9)
+    run = Room(VectorKernel(m), evaluator, 9)
     run.begin(m.begin(np.linspace(-1, 1, 9))[0])
     while run.go(64):
         pass
@@ -173,7 +173,7 @@ class Rotating(Scheme):
 def test_blocks_take_over_rows_in_any_permutation():
     method = oo.Method(GradientFlow(), Rotating(), Constant(), 0.05)
     m = machine(method, gtol=0.0, max_steps=12.0)
-    run = Run(VectorKernel(m), SMOOTH.evaluator(9), 9)
+    run = Room(VectorKernel(m), SMOOTH.evaluator(9), 9)
     record = m.begin(np.linspace(-1, 2, 9))[0]
     run.begin(record)
     for _ in range(11):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import odeopt as oo
-from odeopt.compile.vector import Run, VectorKernel
+from odeopt.compile.vector import Room, VectorKernel
 from odeopt.objectives import Network
 from odeopt.trial import Limits, Machine
 
@@ -51,10 +51,10 @@ class Training:
         return Machine(self.network, method.flow, method.scheme, method.controller, float(method.h0),
                        Limits(0.0, float(self.steps), 1e9))
 
-    def compiled(self) -> tuple[Run, list[dict]]:
+    def compiled(self) -> tuple[Room, list[dict]]:
         """Room to run in, and the records of the first ten starts."""
         machine = self.machine()
-        run = Run(VectorKernel(machine), self.network.evaluator(), self.network.dimension)
+        run = Room(VectorKernel(machine), self.network.evaluator(), self.network.dimension)
         return run, [machine.begin(x)[0] for x in self.starts[:10]]
 
     def told(self, end: np.ndarray) -> float:

@@ -70,8 +70,8 @@ class _Pool:
         return threads
 
     def _room(self) -> Any:
-        from odeopt.compile.vector import Run
-        return Run(self._kernel, self._evaluator, self._run.starts.shape[1])
+        from odeopt.compile.vector import Room
+        return Room(self._kernel, self._evaluator, self._run.starts.shape[1])
 
     def _work(self, queue: Iterator[int], kept: Any) -> None:
         room = self._room()

@@ -120,7 +120,7 @@ class VectorKernel:
         self.address = cache.load_kernel(self.source).run.address
 
 
-class Run:
+class Room:
     """Where one thread runs: the record's numbers and vectors, buffers, and the objective's scratch."""
 
     def __init__(self, kernel: VectorKernel, evaluator: Evaluator, n: int) -> None:
