@@ -58,8 +58,9 @@ class _Lines:
         n = self.lanes // 2
         halves = [builder.fadd(self._shuffle(line, range(n)), self._shuffle(line, range(n, 2 * n))) for line in lines]
         sums = halves[0]
-        if kept == 2:  # side by side, as long as both fill a register
-            pairs = [[k for i in range(first, n, 2) for k in (i, n + i)] for first in (0, 1)]
+        if kept == 2:  # side by side, half by half of every 16 bytes: the machine has that shuffle
+            part = self.lanes // 8
+            pairs = [[k for i in range(n) if i // part % 2 == half for k in (i, n + i)] for half in (0, 1)]
             sums = builder.fadd(*(self._shuffle(sums, order, halves[1]) for order in pairs))
         while n > kept:
             n //= 2
