@@ -15,7 +15,7 @@ chunks or threads, bit for bit.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from ctypes import CFUNCTYPE, c_bool, c_int64, c_void_p
 from typing import Any
@@ -25,8 +25,9 @@ import numpy as np
 from odeopt.compile import cache
 from odeopt.compile.emit import Writer, head, indented, numpy_function
 from odeopt.compile.rewriting import AS_THEY_ARE, arranged, uniform
+from odeopt.compile.scheduling import scheduled
 from odeopt.compile.slots import Slot, needed, shared, traced
-from odeopt.compile.tracer import Graph, Vector
+from odeopt.compile.tracer import Graph, Number, Vector
 
 LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast, to a tenth
 STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.4 times slower)
@@ -138,18 +139,38 @@ class LaneKernel:
 def _text(title: str, names: Sequence[str], graph: Graph, slots: Sequence[Slot], alike: Collection[Slot]) -> str:
     """The kernel's text."""
     after = arranged(graph, [slot.after for slot in slots], shared(alike, graph))
-    writer = Writer({node.index: node.arguments[0] for node in graph.nodes if node.op == "input"})
-    live = graph.live(after)
-    writer.write(graph.nodes, live, "")
-    lines = [f"p{k} = P[{k}]  # {name}" for k, name in enumerate(names)]
+    nodes = graph.needed(after)
+    writer = Writer({node.index: node.arguments[0] for node in nodes if node.op == "input"})
+    lines = writer.lines
+    lines += [f"p{k} = P[{k}]  # {name}" for k, name in enumerate(names)]
     for slot in alike:                                      # loops know them as slots
-        if slot.before.index in live:
+        if slot.before.index in writer.names:
             value = writer.text(slot.initial) if slot.parameter is None else f"p{slot.parameter}"
             lines.append(f"{writer.text(slot.before)} = number(builder, {value})")
-    lines += [f"{writer.text(slot.before)} = A[{k*STRIDE} + j]  # {'.'.join(map(str, slot.path))}"
-              for k, slot in enumerate(slots) if slot.before.index in live]
-    lines += writer.lines
-    lines += [f"B[{k*STRIDE} + j] = {writer.text(a)}" for k, a in enumerate(after)]
+    unread = {slot.before.index: (k, slot.path) for k, slot in enumerate(slots)}
+    ends: dict[int, list[int]] = defaultdict(list)
+    for k, a in enumerate(after):
+        if isinstance(a, Number):
+            ends[a.index].append(k)
+
+    def read(a: Number) -> None:
+        if a.index in unread:
+            k, path = unread.pop(a.index)
+            lines.append(f"{writer.text(a)} = A[{k*STRIDE} + j]  # {'.'.join(map(str, path))}")
+
+    def store(a: Any, rows: Sequence[int]) -> None:
+        lines.extend(f"B[{k*STRIDE} + j] = {writer.text(a)}" for k in rows)
+    for node in scheduled([node for node in nodes if node.op != "input"], unread):
+        for a in node.needs():
+            read(a)
+        writer.write([node], {node.index}, "")
+        store(node, ends.pop(node.index, ()))
+    for k, a in enumerate(after):
+        if not isinstance(a, Number):
+            store(a, [k])
+        elif a.index in ends:                               # an input
+            read(a)
+            store(a, ends.pop(a.index))
     text, functions = head(title, writer.operations, FLAGS)
     return (text + _TRIAL.format(lines=indented([*functions, *lines], 8))
             + _SWEEP.format(numbers="".join(f"P[{k}], " for k in range(len(names)))))
