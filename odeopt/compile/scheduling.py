@@ -38,8 +38,12 @@ def scheduled(nodes: Sequence[Number], loaded: Iterable[int]) -> list[Number]:
     order: list[int] = []
 
     def entry(index: int) -> tuple[int, int, int, int]:
-        begun = (index in left) + sum(a in unread and left[a] > 1 for a in needs[index])
-        ended = sum(a not in unread and left[a] == 1 for a in needs[index])
+        begun, ended = int(index in left), 0
+        for a in needs[index]:
+            if a in unread:
+                begun += left[a] > 1
+            else:
+                ended += left[a] == 1
         return begun - ended, -ended, -len(order), index
     heap = [entry(index) for index, count in missing.items() if not count]
     heapq.heapify(heap)

@@ -243,6 +243,7 @@ def vtanh(x):
     s = _pow2(_ROUND_BITS - _to_bits(t))
     base = 1.0 - s
     t = base + s * ((3.0 - s) * p - base * q) / ((1.0 + s) * q + base * p)
+    # t has no sign yet, which copysign would first take off: 3 % of a value of 2-20-1
     return _from_bits(_to_bits(t) | (_to_bits(x) & _SIGN))
 
 
