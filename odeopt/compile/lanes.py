@@ -30,7 +30,7 @@ from odeopt.compile.slots import Slot, needed, shared, traced
 from odeopt.compile.tracer import Graph, Number, Vector
 
 LANES = 128                     # starts in flight on a thread; 64 and 256 are as fast, to a tenth
-STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: 1.4 times slower)
+STRIDE = LANES + 8              # rows 1024 bytes apart share sets of the L1 cache (Rosenbrock-10: a quarter slower)
 TRIALS = 16                     # sweeps between two looks at the queue
 FLAGS = ()                      # no fast-math: what is fused is the graph's choice
 
