@@ -82,15 +82,21 @@ def _from_bits(typingctx, i):
     return types.float64(types.int64), codegen
 
 
+@intrinsic
+def _muladd(typingctx, a, b, c):
+    """``a*b + c``, fused where the machine can: by itself LLVM fuses no product that is used twice."""
+
+    def codegen(context, builder, signature, args):
+        number = args[0].type
+        function = builder.module.declare_intrinsic("llvm.fmuladd", [number], ir.FunctionType(number, [number] * 3))
+        return builder.call(function, args)
+
+    return a(a, a, a), codegen
+
+
 _inlined = njit(  # type: ignore[call-overload]  # numba's stub does not know no_cfunc_wrapper
     forceinline=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"}
 )
-
-
-@_inlined
-def _pow2(k):
-    """Return ``2.0**k`` for an integer ``-1022 <= k <= 1023``."""
-    return _from_bits((k + 1023) << 52)
 
 
 @_inlined
@@ -218,9 +224,9 @@ def vtanh(x):
     """Hyperbolic tangent.
 
     With ``|x| = k ln(2)/2 + r``, ``tanh(r) = p/q`` and ``s = 2**-k`` the
-    addition theorem reads ``tanh(|x|) = ((1 - s) q + (1 + s) p)/d`` with
-    ``d = (1 + s) q + (1 - s) p``.  Splitting off ``1 - s``, which is exact,
-    leaves a correction ``s ((3 - s) p - (1 - s) q)/d`` with small rounding
+    addition theorem reads ``tanh(|x|) = ((1 - s) q + (1 + s) p)/((1 + s) q + (1 - s) p)``.
+    Splitting off ``1 - s``, which is exact, leaves a correction
+    ``s (p + c)/(q + c)``, ``c = (1 - s) (p - q)/2``, with small rounding
     errors.  For ``k = 0`` the sum is ``p/q``: no cancellation near zero.
 
     Parameters
@@ -236,13 +242,13 @@ def vtanh(x):
     y = 20.0 if y > 20.0 else y  # tanh(20) rounds to 1
     # With this shift k = 0 up to tanh(x) = 1/4; the sum below is less precise
     # for k = 1 and smaller values.
-    t = (y - 0.0822) * (2.0 * _LOG2_E) + _ROUND
-    n = t - _ROUND
+    t = (_ROUND + 1023.0) - (y - 0.0822) * (2.0 * _LOG2_E)
+    n = (_ROUND + 1023.0) - t
+    s: float = _from_bits(_to_bits(t) << 52)  # 1023 - k is the exponent of s
     # ln(2)/2 in one part: where n is large, tanh is flat
     p, q = _tanh_quotient(y - n * (0.5 * _LN2))
-    s = _pow2(_ROUND_BITS - _to_bits(t))
-    base = 1.0 - s
-    t = base + s * ((3.0 - s) * p - base * q) / ((1.0 + s) * q + base * p)
+    d, base = p - q, 1.0 - s
+    t = base + s * (_muladd(0.5 * base, d, p) / _muladd(0.5 * base, d, q))
     # t has no sign yet, which copysign would first take off: 3 % of a value of 2-20-1
     return _from_bits(_to_bits(t) | (_to_bits(x) & _SIGN))
 
@@ -292,7 +298,8 @@ def vtanh32(x):
     q = z * float32(0.39982633) + float32(1.0)
     s: float = _pow2_32(_nearest32(t))
     base = float32(1.0) - s
-    value = base + s * ((float32(3.0) - s) * p - base * q) / ((float32(1.0) + s) * q + base * p)
+    half, d = float32(0.5) * base, p - q
+    value = base + s * (_muladd(half, d, p) / _muladd(half, d, q))
     return math.copysign(value, x)
 
 
