@@ -15,18 +15,26 @@ from numba import types
 from numba.extending import intrinsic
 
 LINE = 64  # bytes
+_SUMS = 8  # at work: a fused product takes 4 cycles, and each begins two
 
 _integer = ir.IntType(64)
 _fused = ("contract",)
 
 
 class _Lines:
-    """Writes instructions on lines of the numbers of type T."""
+    """Writes instructions on lines, or `parts` of lines, of the numbers of type T."""
 
-    def __init__(self, builder, T):
+    def __init__(self, builder, T, parts=1):
         number = ir.FloatType() if T.bitwidth == 32 else ir.DoubleType()
-        self.builder, self.lanes, self.alignment = builder, LINE * 8 // T.bitwidth, T.bitwidth // 8
+        self.builder, self.lanes, self.alignment = builder, LINE * 8 // T.bitwidth // parts, T.bitwidth // 8
         self.type = ir.VectorType(number, self.lanes)
+
+    def place(self, start, *steps):
+        """``start + i*stride + ...`` for steps (i, stride)."""
+        for step in steps:
+            i, stride = (_integer(k) if isinstance(k, int) else k for k in step)
+            start = self.builder.add(start, self.builder.mul(i, stride))
+        return start
 
     def load(self, base, offset):
         """The line at an offset."""
@@ -53,19 +61,27 @@ class _Lines:
         return self.builder.fadd(self.builder.fmul(a, b, flags=_fused), c, flags=_fused)
 
     def totals(self, lines):
-        """The sums of the numbers of one line, or of two, as a vector of one or two."""
-        builder, kept = self.builder, len(lines)
-        n = self.lanes // 2
-        halves = [builder.fadd(self._shuffle(line, range(n)), self._shuffle(line, range(n, 2 * n))) for line in lines]
-        sums = halves[0]
-        if kept == 2:  # side by side, half by half of every 16 bytes: the machine has that shuffle
-            part = self.lanes // 8
-            pairs = [[k for i in range(n) if i // part % 2 == half for k in (i, n + i)] for half in (0, 1)]
-            sums = builder.fadd(*(self._shuffle(sums, order, halves[1]) for order in pairs))
+        """The sums of the numbers of 1, 2 or 4 lines, as a vector of so many."""
+        kept, n = len(lines), self.lanes
+        while len(lines) > 1:
+            merged = kept // len(lines)
+            lines = [self._halved(a, b, merged) for a, b in zip(lines[::2], lines[1::2], strict=True)]
+        (sums,) = lines
         while n > kept:
             n //= 2
-            sums = builder.fadd(self._shuffle(sums, range(n)), self._shuffle(sums, range(n, 2 * n)))
+            sums = self.builder.fadd(self._shuffle(sums, range(n)), self._shuffle(sums, range(n, 2 * n)))
         return sums
+
+    def _halved(self, a, b, n):
+        """Sums of two numbers of a and of two of b: n of a, n of b in turn.
+
+        They are taken from the same 16 bytes where these hold so many: the machine has that shuffle.
+        """
+        block = max(self.lanes // 2, 2 * n)
+        half = block // 2
+        starts = [[k for i in range(h, self.lanes, block) for k in range(i, i + half, n)] for h in (0, half)]
+        orders = [[k + o + i for k in few for o in (0, self.lanes) for i in range(n)] for few in starts]
+        return self.builder.fadd(*(self._shuffle(a, order, b) for order in orders))
 
     def _shuffle(self, line, order, other=None):
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
@@ -77,16 +93,30 @@ class _Lines:
 
         `width` asks LLVM for vectors of so many rounds.
         """
+        return self._loop(_integer(0), 1, n, carried, body, width)[1]
+
+    def groups(self, n, sizes, carried, body):
+        """Write ``carried = body(first, size, carried)`` for groups of ``range(n)``; return the last values.
+
+        Groups are of the first size as long as they fit, then of the next; the last size is 1.
+        """
+        done = _integer(0)
+        for size in sizes:
+            done, carried = self._loop(done, size, n, carried, lambda i, c, size=size: body(i, size, c))
+        return carried
+
+    def _loop(self, start, size, n, carried, body, width=None):
         builder, before = self.builder, self.builder.basic_block
         head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
+        end = builder.sub(n, _integer(size - 1))
         builder.branch(head)
         builder.position_at_end(head)
         i, values = builder.phi(_integer), [builder.phi(value.type) for value in carried]
-        builder.cbranch(builder.icmp_signed("<", i, n), inside, after)
+        builder.cbranch(builder.icmp_signed("<", i, end), inside, after)
         builder.position_at_end(inside)
-        new = [builder.add(i, _integer(1)), *body(i, values)]
-        for phi, start, following in zip([i, *values], [_integer(0), *carried], new, strict=True):
-            phi.add_incoming(start, before)
+        new = [builder.add(i, _integer(size)), *body(i, values)]
+        for phi, first, following in zip([i, *values], [start, *carried], new, strict=True):
+            phi.add_incoming(first, before)
             phi.add_incoming(following, builder.basic_block)
         back = builder.branch(head)
         if width is not None:
@@ -95,107 +125,118 @@ class _Lines:
             name.operands = (name, hint)  # a loop's name begins with itself
             back.set_metadata("llvm.loop", name)
         builder.position_at_end(after)
-        return values
+        return i, values
 
 
-def _chained(lines, n, chains, sums, add):
-    """Write ``sums = add(i, sums)`` for ``i`` in ``range(n)``; return the last sums.
-
-    Rounds go to `chains` sums in turn, enough to hide the latency of a fused product; those beyond the first begin at
-    zero.
-    """
-    builder, width = lines.builder, len(sums)
-    if chains == 1:
-        return lines.loop(n, sums, add)
-
-    def several(i, sums):
-        first = builder.mul(i, _integer(chains))
-        parts = [add(builder.add(first, _integer(c)), sums[c * width : (c + 1) * width]) for c in range(chains)]
-        return [s for part in parts for s in part]
-
-    rounds = builder.sdiv(n, _integer(chains))
-    zeros = [lines.constant(0.0)] * (width * (chains - 1))
-    sums = lines.loop(rounds, sums + zeros, several)
-    done = builder.mul(rounds, _integer(chains))
-    first = lines.loop(builder.sub(n, done), sums[:width], lambda i, s: add(builder.add(done, i), s))
-    for c in range(1, chains):
-        first = [builder.fadd(s, t) for s, t in zip(first, sums[c * width :], strict=False)]
-    return first
+def _enough(count):
+    """How many times `count` sums, a power of two, hide the latency of a fused product."""
+    return 1 << ((_SUMS - 1) // count).bit_length()
 
 
-def _product(rows, chains):
-    """A function that multiplies a matrix of a few rows by n lines, for every strip.
+def _product(known, sizes):
+    """A function that multiplies a matrix by n lines, for every strip.
 
-    ``Y[y + t*sy + r] = Y[s + t*st + r*ss] + sum_k W[w + r*row + k*step] B[b + t*sb + k]``; every row has `chains` sums.
+    ``Y[y + t*sy + r] = Y[s + t*st + r*ss] + sum_k W[w + r*row + k*step] B[b + t*sb + k]``. Rows are taken in groups of
+    these `sizes`. If n is `known`, which 0 is not, the weights stay in registers.
     """
 
     @intrinsic
-    def product(context, W, w, row, step, n, s, st, ss, B, b, sb, Y, y, sy, strips):
+    def product(context, W, w, row, step, rows, n, s, st, ss, B, b, sb, Y, y, sy, strips):
         def generate(context, builder, signature, arguments):
-            W, w, row, step, n, s, st, ss, B, b, sb, Y, y, sy, strips = arguments
+            W, w, row, step, rows, n, s, st, ss, B, b, sb, Y, y, sy, strips = arguments
             lines = _Lines(builder, signature.args[0].dtype)
-            weights = [builder.add(w, builder.mul(row, _integer(r))) for r in range(rows)]
-            starts = [builder.add(s, builder.mul(ss, _integer(r))) for r in range(rows)]
+            place = lines.place
 
-            def strip(t, nothing):
-                start, line, to = (builder.mul(t, stride) for stride in (st, sb, sy))
-                line, to = builder.add(b, line), builder.add(y, to)
+            def some_rows(first, count, nothing):
+                indices = [place(first, (r, 1)) for r in range(count)]
 
-                def add(k, sums):
-                    right = lines.load(B, builder.add(line, builder.mul(k, _integer(lines.lanes))))
-                    shift = builder.mul(k, step)
-                    factors = [builder.load(builder.gep(W, [builder.add(place, shift)])) for place in weights]
-                    return [lines.multiply_add(lines.spread(f), right, s) for f, s in zip(factors, sums, strict=True)]
+                def factors(k):
+                    pointers = [builder.gep(W, [place(w, (r, row), (k, step))]) for r in indices]
+                    return [lines.spread(builder.load(pointer)) for pointer in pointers]
 
-                sums = [lines.load(Y, builder.add(place, start)) for place in starts]
-                for r, total in enumerate(_chained(lines, n, chains, sums, add)):
-                    lines.store(total, Y, builder.add(to, _integer(r * lines.lanes)))
-                return nothing
+                def some_strips(t, side, nothing):
+                    strips = [place(t, (u, 1)) for u in range(side)]
 
-            lines.loop(strips, [], strip)
+                    def add(k, sums, factors):
+                        right = [lines.load(B, place(b, (u, sb), (k, lines.lanes))) for u in strips]
+                        pairs = [(f, v) for v in right for f in factors]
+                        return [lines.multiply_add(f, v, total) for (f, v), total in zip(pairs, sums, strict=True)]
+
+                    sums = [lines.load(Y, place(s, (u, st), (r, ss))) for u in strips for r in indices]
+                    for k, numbers in enumerate(weights):
+                        sums = add(k, sums, numbers)
+                    if not known:
+                        sums = lines.loop(n, sums, lambda k, sums: add(k, sums, factors(k)))
+                    ends = [place(y, (u, sy), (r, lines.lanes)) for u in strips for r in indices]
+                    for total, end in zip(sums, ends, strict=True):
+                        lines.store(total, Y, end)
+                    return []
+
+                weights = [factors(k) for k in range(known)]
+                side = 1 if known else _enough(2 * count)
+                return lines.groups(strips, sorted({side, 1}, reverse=True), [], some_strips)
+
+            lines.groups(rows, sizes, [], some_rows)
             return context.get_dummy_value()
 
         i = types.int64
-        return types.void(W, i, i, i, i, i, i, i, B, i, i, Y, i, i, i), generate
+        return types.void(W, i, i, i, i, i, i, i, i, B, i, i, Y, i, i, i), generate
 
     return product
 
 
-def _inner(rows, columns, chains):
-    """A function that adds the inner products of lines, summed over n strips, to a matrix of float64.
+@intrinsic
+def inner(context, D, d, sd, rows, B, b, sb, columns, strips, G, g):
+    """Add the inner products of lines, summed over the strips, to a matrix of float64.
 
-    ``G[g + r*row + c] += sum_t D[d + t*sd + r] . B[b + t*sb + c]``, lines in steps of their length.
+    ``G[g + r*columns + c] += sum_t D[d + t*sd + r] . B[b + t*sb + c]``, lines in steps of their length. The 12 sums of
+    3 rows and 4 columns, 3 lines of D and one of B fill AVX2's registers, if lines are taken by halves.
     """
 
-    @intrinsic
-    def inner(context, D, d, sd, B, b, sb, n, G, g, row):
-        def generate(context, builder, signature, arguments):
-            D, d, sd, B, b, sb, n, G, g, row = arguments
-            lines = _Lines(builder, signature.args[0].dtype)
+    def generate(context, builder, signature, arguments):
+        D, d, sd, rows, B, b, sb, columns, strips, G, g = arguments
+        halves = _Lines(builder, signature.args[0].dtype, parts=2)
+        place, line = halves.place, 2 * halves.lanes
 
-            def load(base, start, stride, t, count):
-                first = builder.add(start, builder.mul(t, stride))
-                return [lines.load(base, builder.add(first, _integer(k * lines.lanes))) for k in range(count)]
+        def block(top, height, left, width):
+            size = height * width
+            chains = _enough(size)
 
-            def add(t, sums):
-                left, right = load(D, d, sd, t, rows), load(B, b, sb, t, columns)
-                pairs = [(u, v) for u in left for v in right]
-                return [lines.multiply_add(u, v, s) for (u, v), s in zip(pairs, sums, strict=True)]
+            def add(t, side, sums):
+                sums = list(sums)
+                for half in range(2 * side):
+                    u, part = place(t, (half // 2, 1)), (half % 2, halves.lanes)
+                    factors = [halves.load(D, place(d, (u, sd), (top, line), (r, line), part)) for r in range(height)]
+                    for c in range(width):
+                        right = halves.load(B, place(b, (u, sb), (left, line), (c, line), part))
+                        for r, factor in enumerate(factors):
+                            k = half % chains * size + r * width + c
+                            sums[k] = halves.multiply_add(factor, right, sums[k])
+                return sums
 
-            sums = _chained(lines, n, chains, [lines.constant(0.0)] * (rows * columns), add)
-            together = ir.VectorType(ir.DoubleType(), columns)
-            for r in range(rows):
-                totals = lines.totals(sums[r * columns : (r + 1) * columns])
+            side = max(1, chains // 2)
+            sums = [halves.constant(0.0)] * (chains * size)
+            sums = halves.groups(strips, sorted({side, 1}, reverse=True), sums, add)
+            while len(sums) > size:
+                half = len(sums) // 2
+                sums = [builder.fadd(u, v) for u, v in zip(sums[:half], sums[half:], strict=True)]
+            together = ir.VectorType(ir.DoubleType(), width)
+            for r in range(height):
+                totals = halves.totals(sums[r * width : (r + 1) * width])
                 totals = totals if totals.type == together else builder.fpext(totals, together)
-                place = builder.gep(G, [builder.add(g, builder.mul(row, _integer(r)))])
-                place = builder.bitcast(place, together.as_pointer())
-                builder.store(builder.fadd(builder.load(place, align=8), totals), place, align=8)
-            return context.get_dummy_value()
+                pointer = builder.gep(G, [place(g, (top, columns), (r, columns), (left, 1))])
+                pointer = builder.bitcast(pointer, together.as_pointer())
+                builder.store(builder.fadd(builder.load(pointer, align=8), totals), pointer, align=8)
+            return []
 
-        i = types.int64
-        return types.void(D, i, i, B, i, i, i, G, i, i), generate
+        def some_columns(left, width, nothing):
+            return halves.groups(rows, (3, 1), [], lambda top, height, nothing: block(top, height, left, width))
 
-    return inner
+        halves.groups(columns, (4, 2, 1), [], some_columns)
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(D, i, i, i, B, i, i, i, i, G, i), generate
 
 
 def _folded(operation):
@@ -298,8 +339,7 @@ def _greater(builder, a, b):
     return builder.select(builder.fcmp_unordered(">=", a, b), a, b)
 
 
-product_6, product_4, product_2, product_1 = _product(6, 1), _product(4, 2), _product(2, 3), _product(1, 4)
-inner_32, inner_31, inner_12, inner_11 = _inner(3, 2, 1), _inner(3, 1, 2), _inner(1, 2, 2), _inner(1, 1, 4)
+product, product_of_1, product_of_2 = _product(0, (6, 4, 2, 1)), _product(1, (4, 1)), _product(2, (4, 1))
 fold_max, fold_sum = _folded(_greater), _folded(lambda builder, a, b: builder.fadd(a, b))
 spread_sub = _spread_over(lambda builder, a, b: builder.fsub(a, b))
 spread_mul = _spread_over(lambda builder, a, b: builder.fmul(a, b))

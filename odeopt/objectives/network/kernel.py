@@ -204,47 +204,25 @@ def multiply(W, w, row, step, n, s, st, ss, B, b, sb, Y, y, sy, strips, rows):
 
     Rows of W are `row` apart, its n columns `step`; lines of S, in Y, are `ss` apart, and strips `st`.
     """
-    together = max(1, BLOCK//n)
-    for first in range(0, n, BLOCK):
-        count = min(BLOCK, n - first)
-        for t in range(0, strips, together):
-            o, i, k, to = w + first*step, s + t*st, b + first*LANES + t*sb, y + t*sy
-            several, j = min(together, strips - t), 0
-            while j + 6 <= rows:
-                product_6(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
-                j += 6
-            if j + 4 <= rows:
-                product_4(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
-                j += 4
-            if j + 2 <= rows:
-                product_2(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
-                j += 2
-            if j < rows:
-                product_1(W, o + j*row, row, step, count, i + j*ss, st, ss, B, k, sb, Y, to + j*LANES, sy, several)
-        s, st, ss = y, sy, LANES
+    if n == 1:
+        product_of_1(W, w, row, step, rows, n, s, st, ss, B, b, sb, Y, y, sy, strips)
+    elif n == 2:
+        product_of_2(W, w, row, step, rows, n, s, st, ss, B, b, sb, Y, y, sy, strips)
+    else:
+        together = max(1, BLOCK//n)
+        for first in range(0, n, BLOCK):
+            count = min(BLOCK, n - first)
+            for t in range(0, strips, together):
+                product(W, w + first*step, row, step, rows, count, s + t*st, st, ss, B, b + first*LANES + t*sb, sb,
+                        Y, y + t*sy, sy, min(together, strips - t))
+            s, st, ss = y, sy, LANES
 
 
 @compiled
 def correlate(D, d, sd, rows, B, b, sb, columns, strips, G, g):
     "G += D B^T, summed over the strips; few rows at a time, whose lines stay in the L1 cache."
     for top in range(0, rows, ROWS):
-        bottom = min(rows, top + ROWS)
-        for i in range(0, columns - 1, 2):
-            j = top
-            while j + 3 <= bottom:
-                inner_32(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
-                j += 3
-            while j < bottom:
-                inner_12(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
-                j += 1
-        if columns % 2:
-            i, j = columns - 1, top
-            while j + 3 <= bottom:
-                inner_31(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
-                j += 3
-            while j < bottom:
-                inner_11(D, d + j*LANES, sd, B, b + i*LANES, sb, strips, G, g + j*columns + i, columns)
-                j += 1
+        inner(D, d + top*LANES, sd, min(ROWS, rows - top), B, b, sb, columns, strips, G, g + top*columns)
 
 
 @compiled
