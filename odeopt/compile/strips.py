@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-LINE = 64  # bytes
+LINE, PAGE = 64, 4096  # bytes
 _SUMS = 8  # at work: a fused product takes 4 cycles, and each begins two
 
 _integer = ir.IntType(64)
@@ -325,14 +325,25 @@ def each(typing, function, n, A, places):
 
 @intrinsic
 def aligned(context, A):
-    """The pointer, moved up to a multiple of a line."""
+    """The pointer, moved up to a multiple of a page."""
 
     def generate(context, builder, signature, arguments):
         address = builder.ptrtoint(arguments[0], _integer)
-        address = builder.and_(builder.add(address, _integer(LINE - 1)), _integer(-LINE))
+        address = builder.and_(builder.add(address, _integer(PAGE - 1)), _integer(-PAGE))
         return builder.inttoptr(address, arguments[0].type)
 
     return A(A), generate
+
+
+@intrinsic
+def doubles(context, A, a):
+    """The pointer to A[a], where numbers of double precision begin."""
+
+    def generate(context, builder, signature, arguments):
+        A, a = arguments
+        return builder.bitcast(builder.gep(A, [a]), ir.DoubleType().as_pointer())
+
+    return types.CPointer(types.float64)(A, types.int64), generate
 
 
 def _greater(builder, a, b):
