@@ -92,11 +92,12 @@ def real_array(values: Any, name: str) -> np.ndarray:
     """
     try:
         array = np.asarray(values)
-        real = array.dtype.kind in "biuf" and not np.ma.is_masked(values)
-    except ValueError:                                      # rows of different lengths
-        real = False
-    if not real:
-        raise TypeError(f"`{name}` must be an array of numbers, got {values!r}")
+    except ValueError:
+        raise TypeError(f"`{name}` must be an array of numbers, got rows of different lengths") from None
+    if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
+        got = repr(values) if array.size <= 4 else f"{array.dtype} of shape {array.shape}"
+        hint = "; use .to_numpy(float)" if hasattr(values, "to_numpy") else ""
+        raise TypeError(f"`{name}` must be an array of numbers, got {got}{hint}")
     return np.array(array, dtype=float, order="C")
 
 

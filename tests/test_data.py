@@ -155,9 +155,13 @@ def test_subset():
     everything = digits.subset(len(digits.inputs), seed=5)
     assert sorted(map(bytes, everything.inputs)) == sorted(map(bytes, digits.inputs))
     assert digits.subset(20, seed=6).targets.tolist() != small.targets.tolist()
-    for count in (0, -1, 1798):
-        with pytest.raises(ValueError, match="between 1 and the 1797"):
+    for count in (0, -1, 2.5, True):
+        with pytest.raises(ValueError, match=f"`count` must be an integer >= 1, got {count}"):
             digits.subset(count, seed=0)
+    with pytest.raises(ValueError, match="at most the number of training samples, 1797, got 1798"):
+        digits.subset(1798, seed=0)
+    with pytest.raises(ValueError, match="`seed` must be an integer >= 0, got None"):
+        digits.subset(3, seed=None)
     boston = oo.data.boston()
     np.testing.assert_array_equal(boston.subset(3, seed=0).test_inputs, boston.test_inputs)
 
@@ -189,10 +193,25 @@ def test_split_is_scikit_learns(test_size, seed):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("test_size", [0.0, 1.0, -0.5, 178, 1.5, np.nan])
+@pytest.mark.parametrize("test_size", [0.0, 1.0, -0.5, 178, 1.5, np.nan, True])
 def test_a_split_leaves_samples_on_both_sides(test_size):
     with pytest.raises(ValueError, match="test_size"):
         oo.data.wine().split(test_size, 0)
+
+
+def test_a_split_has_a_seed():
+    with pytest.raises(ValueError, match="`seed` must be an integer >= 0, got None"):
+        oo.data.wine().split(0.2, None)
+
+
+def test_unit_targets_reach_from_0_to_1_in_training():
+    boston = oo.data.boston()
+    scaled = boston.unit_targets()
+    low, high = boston.targets.min(), boston.targets.max()
+    assert (scaled.targets.min(), scaled.targets.max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(scaled.test_targets, (boston.test_targets - low)/(high - low))
+    with pytest.raises(ValueError, match=r"all training targets of .* are 2.0"):
+        oo.data.Dataset("flat", np.ones((3, 1)), np.full(3, 2.0)).unit_targets()
 
 
 def test_split_parts_all_samples_anew():

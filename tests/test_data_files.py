@@ -128,6 +128,8 @@ def test_images_of_a_folder(name, suffix, folder):
     np.testing.assert_array_equal(data.targets, arrays[1])
     np.testing.assert_array_equal(data.test_targets, arrays[3])
     assert len(data.classes) == 10
+    with pytest.raises(ValueError, match="`dtype` must be float64 or float32, got 'float16'"):
+        getattr(oo.data, name)(dtype="float16")
     single = getattr(oo.data, name)(dtype="float32").inputs
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, data.inputs, rtol=np.finfo(np.float32).eps)
@@ -160,6 +162,7 @@ def test_emnists_classes_are_in_its_order():
     [
         (0, np.zeros((7, 28, 27), "uint8"), r"expected images \(P, 28, 28\)"),
         (0, np.zeros((7, 784), "uint8"), r"expected images \(P, 28, 28\)"),
+        (0, np.zeros((0, 28, 28), "uint8"), r"expected images \(P, 28, 28\)"),
         (0, np.zeros((7, 28, 28), "int32"), "of uint8"),
         (1, np.zeros(6, "uint8"), "each of the 7 samples"),
         (1, np.full(7, 10, "uint8"), r"labels must be in 0..9.*got 10"),

@@ -333,6 +333,10 @@ def test_ctrl_c_keeps_the_journal(tmp_path, restored):
     assert restored[-1] == 4
     assert end.counts() == {"CONVERGED": 8}
     assert os.listdir(tmp_path) == ["a.nc"]
+    kept = begun.status == Status.CONVERGED
+    np.testing.assert_array_equal(end.seconds[kept], begun.seconds[kept])
+    assert np.all(end.seconds > 0.0)
+    assert np.isnan(begun.seconds[5:]).all()  # never begun
 
 
 class Switched:

@@ -13,6 +13,7 @@ from odeopt.objectives import Network
 from odeopt.objectives.network.activations import ACTIVATIONS
 from odeopt.objectives.network.initializations import NAMES
 from odeopt.objectives.network.losses import LOSSES
+from odeopt.results.description import describe, rebuilt
 
 LANDSCAPES = {
     "polyTwo": oo.objectives.PolyTwo(),
@@ -243,6 +244,29 @@ def test_batches_sum_to_the_whole(size, batches, reduction):
         network.batch(batches)
 
 
+def test_a_batch_is_a_network_that_can_be_described_and_changed():
+    """Its weight and share of l2 are parameters like any others."""
+    network = Network(**GOOD, batch_size=3, l2=0.3)
+    x = network.initial(1)[0]
+    for batch in map(network.batch, range(network.batches)):
+        assert rebuilt(describe(batch), Network).f(x) == batch.f(x)
+        assert dataclasses.replace(batch, l2=0.0).f(x) == pytest.approx(batch.sample_values(x).sum(), rel=1e-14)
+    assert dataclasses.replace(network, reduction="sum").loss_weight == 1.0
+
+
+def test_hessians_times_vectors_broadcast():
+    network = Network(**GOOD)
+    random = np.random.default_rng(0)
+    x, v = random.normal(size=(2, 4, network.dimension))
+    pairs = network.hessp(x, v)
+    H = network.hessian(x)
+    assert H.shape == (4, network.dimension, network.dimension)
+    for k in range(4):
+        np.testing.assert_array_equal(pairs[k], network.hessp(x[k], v[k]))
+        np.testing.assert_array_equal(network.hessp(x[0], v)[k], network.hessp(x[0], v[k]))
+        np.testing.assert_array_equal(H[k], network.hessian(x[k]))
+
+
 def test_samples_sum_to_the_whole():
     for loss in LOSSES:
         network, x = small("tanh", loss, 3)
@@ -323,6 +347,11 @@ def test_accuracy_is_the_share_of_right_classes():
         np.testing.assert_array_equal(classes.predict(np.array([-1.0, 1.0, 0.0, 0.0]), [[5.0]]), [[-5.0, 5.0]])
 
 
+def test_outputs_that_are_no_numbers_are_of_no_class():
+    network = Network(**GOOD)
+    assert np.isnan(network.accuracy(np.full(network.dimension, np.nan)))
+
+
 # -- data
 
 def test_data_are_copied_and_read_only():
@@ -372,7 +401,11 @@ LABELS = dict(layers=(2, 3), loss="cross_entropy")
     (dict(LABELS, targets=np.array([0, 1, 2, 3])), ValueError, r"labels must be in 0..2, got 3"),
     (dict(LABELS, targets=np.array([0, 1, 2, -1])), ValueError, r"labels must be in 0..2, got -1"),
     (dict(LABELS, targets=np.zeros(4)), TypeError, r"integer labels 0..2, got float64: use targets.astype"),
-    (dict(LABELS, targets=np.zeros((4, 3), int)), ValueError, r"labels of shape \(4,\)"),
+    (dict(LABELS, targets=np.zeros((4, 3), int)), ValueError, r"labels of shape \(4,\).*use targets.argmax\(axis=1\)"),
+    (dict(LABELS, targets=np.eye(4)[:, :3]), ValueError, r"labels of shape \(4,\).*use targets.argmax\(axis=1\)"),
+    (dict(activation=("tanh", "identity"), output="sigmoid"), ValueError, r"leave out output='sigmoid'"),
+    (dict(activation=[["tanh"], "identity"]), ValueError, r"`activation` must be one of .*got \['tanh'\]"),
+    (dict(weight=0.0), ValueError, "`weight` must be > 0 and finite, got 0.0"),
     (dict(LABELS, targets=np.zeros(4, int), output="tanh"), ValueError, 'of logits.*got "tanh"'),
     (dict(LABELS, layers=(2, 1), targets=np.zeros(4, int)), ValueError, "at least 2 classes"),
     (dict(LABELS, loss="softmax_mean_squares", targets=np.zeros((4, 3), int)), ValueError, r"labels of shape \(4,\)"),

@@ -106,9 +106,9 @@ def test_every_activation(dtype):
         one = network((2, 6, 5, 2), 20, activation=("tanh", name, "identity"), dtype=dtype)
         x = one.initial(1, "uniform")[0]
         inputs, targets = strips(one.inputs, dtype), strips(one.encoded, dtype)
-        places, size = layout(one.layers, names, one.activations, 20, inputs.size, one.weight, 0.0, dtype)
+        places, size = layout(one.layers, names, one.activations, 20, inputs.size, one.loss_weight, 0.0, dtype)
         data = np.concatenate([inputs, targets])
-        swapped = dataclasses.replace(evaluator, data=data, layout=places, work=size//8)
+        swapped = dataclasses.replace(evaluator, data=data, layout=places, work=size//8, n=one.dimension)
         object.__setattr__(one, "evaluator", lambda swapped=swapped: swapped)
         assert_agree(one, x, factor=50.0 if name.startswith("poly") else 4.0)
 
@@ -180,6 +180,13 @@ def test_arrays_that_do_not_fit_are_refused():
         evaluator(VALUE, x.astype(np.float32), x.copy(), evaluator.scratch())
     with pytest.raises(ValueError, match="`g` must be a contiguous array"):
         evaluator(BOTH, x, np.empty(2), evaluator.scratch())
+    with pytest.raises(ValueError, match=rf"`x` must be a contiguous array of at least {x.size} float64, got .*\(3,\)"):
+        evaluator(BOTH, x[:3], np.empty(3), evaluator.scratch())
+    fixed = np.zeros(x.size)
+    fixed.setflags(write=False)
+    with pytest.raises(ValueError, match=r"`g` must be [^,]*, which can be written to"):
+        evaluator(BOTH, x, fixed, evaluator.scratch())
+    evaluator(BOTH, fixed, np.empty(x.size), evaluator.scratch())
 
 
 def test_a_kept_kernel_needs_no_compiler(tmp_path):

@@ -36,6 +36,13 @@ def small():
 # -- what is measured
 
 
+def test_trainings_that_all_fail_say_why():
+    network = waving()
+    starts = network.initial(3)
+    assert Status.DIVERGED.message in repr(training(network, oo.methods.gd(1e300), starts, max_steps=5))
+    assert "raise max_steps or gtol" in repr(training(network, oo.methods.lc_gd(), starts, gtol=0.0, max_steps=2))
+
+
 @pytest.mark.parametrize("options", [{}, {"l2": 0.3, "reduction": "sum"}, {"dtype": "float32"}])
 def test_losses_are_means_over_samples_without_l2(options):
     network = waving(**options)

@@ -58,8 +58,8 @@ LIMIT = 120.0                    # seconds for each start
 PLATEAU = 0.1                   # of the spirals: outputs of 1/2 everywhere have the loss 1/8
 MOVED_STEPS = 2000
 QUANTITIES = ("iterations", "train", "test", "accuracy", "seconds")
-ENDS = {"nc": (Status.MAX_STEPS, Status.MAX_TRIALS, Status.STEP_UNDERFLOW), "tl": (Status.TIME_LIMIT,),
-        "dv": (Status.DIVERGED,), "nz": (Status.NOISE,)}
+ENDS = {"nc": (Status.MAX_STEPS, Status.MAX_TRIALS, Status.STEP_UNDERFLOW, Status.STALLED, Status.INTERRUPTED),
+        "tl": (Status.TIME_LIMIT,), "dv": (Status.DIVERGED,), "nz": (Status.NOISE,)}
 
 
 def compute(smoke: bool) -> xr.Dataset:

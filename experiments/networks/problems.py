@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -49,10 +49,7 @@ class Problem:
 
 def scaled_boston() -> Dataset:
     """Boston's houses with prices scaled to 0..1 over the training samples."""
-    samples = data.boston()
-    low, high = samples.targets.min(), samples.targets.max()
-    return replace(samples, targets=(samples.targets - low)/(high - low),
-                   test_targets=(samples.test_targets - low)/(high - low))
+    return data.boston().unit_targets()
 
 
 _SPIRALS = (2, 12, 12, 12, 1)

@@ -23,9 +23,10 @@ def run(run: Any, path: str | None) -> Outcome:
         first = machine.begin(starts[0].copy())
         shape = [(name, len(value) if np.ndim(value) else None) for name, value in named(_all(*first))]
         width = sum(n or 1 for _, n in shape)
-        records, stories, seconds = np.zeros((len(starts), width)), [], np.zeros(len(starts))
-        with journal(run, path, width) as kept, bar(len(starts), run.progress) as show:
-            done = np.zeros(len(starts), dtype=bool) if kept is None else kept.restore(records)
+        table, stories = np.zeros((len(starts), width + 1)), []
+        records, seconds = table[:, :-1], table[:, -1]
+        with journal(run, path, width + 1) as kept, bar(len(starts), run.progress) as show:
+            done = np.zeros(len(starts), dtype=bool) if kept is None else kept.restore(table)
             try:
                 for i in np.flatnonzero(~done):
                     at = time.perf_counter()
@@ -34,13 +35,13 @@ def run(run: Any, path: str | None) -> Outcome:
                     done[i], seconds[i] = True, time.perf_counter() - at
                     stories.append(story)
                     if kept is not None:
-                        kept.add(records, np.array([i]))
+                        kept.add(table, np.array([i]))
                         kept.tell()
                     show(int(done.sum()))
             except KeyboardInterrupt:
                 warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=5)
         for i in np.flatnonzero(~done):
-            records[i] = unbegun(starts[i], shape)
+            records[i], seconds[i] = unbegun(starts[i], shape), np.nan
             stories.append(Story(records[i].copy()))
     facts: dict[str, Any] = {"time": time.perf_counter() - began, "compile_time": 0.0, "threads": 1, "seconds": seconds}
     rows = None

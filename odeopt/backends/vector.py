@@ -24,7 +24,7 @@ def run(run: Any, path: str | None) -> Outcome:
     compiled = time.perf_counter()
     shape = [(name, n if varying else None) for name, varying in zip(kernel.paths, kernel.varying, strict=True)]
     pool = _Pool(run, kernel, evaluator, shape)
-    with journal(run, path, pool.records.shape[1]) as kept:
+    with journal(run, path, pool.table.shape[1]) as kept:
         threads = pool.go(kept)
     evaluator.check()
     ends = columns(pool.records, shape)
@@ -43,7 +43,8 @@ class _Pool:
     def __init__(self, run: Any, kernel: Any, evaluator: Any, shape: list[tuple[tuple, int | None]]) -> None:
         self._run, self._kernel, self._evaluator, self._shape = run, kernel, evaluator, shape
         S, width = len(run.starts), sum(size or 1 for _, size in shape)
-        self.records, self.seconds = np.zeros((S, width)), np.zeros(S)
+        self.table = np.zeros((S, width + 1))                # what a journal holds
+        self.records, self.seconds = self.table[:, :-1], self.table[:, -1]
         self.stories: list[Any] = [None]*S
         self.begun = np.ones(S, dtype=bool)
         self.first_work: dict[str, int] = {}
@@ -52,7 +53,7 @@ class _Pool:
 
     def go(self, kept: Any) -> int:
         """Run all starts that the journal does not hold; returns the number of threads."""
-        done = np.zeros(len(self.records), dtype=bool) if kept is None else kept.restore(self.records)
+        done = np.zeros(len(self.table), dtype=bool) if kept is None else kept.restore(self.table)
         queue = iter(np.flatnonzero(~done).tolist())
         threads = max(1, min(self._run.threads, int((~done).sum())))
         self._handed = int(done.sum())
@@ -64,6 +65,7 @@ class _Pool:
             on_threads(lambda: self._work(queue, kept), threads, self._stop, watch)
         for i in queue:                                     # interrupted before these were begun
             self.records[i], self.begun[i] = unbegun(self._run.starts[i], self._shape), False
+            self.seconds[i] = np.nan
             self.stories[i] = Story(self.records[i].copy()) if self._run.machine.traced else None
         if not self.first_work:                             # all are in the journal
             self._begin(self._room(), 0)
@@ -86,7 +88,7 @@ class _Pool:
             self._end(room, i, self._through(room, self.stories[i], began))
             self.seconds[i] = time.perf_counter() - began
             if kept is not None:
-                kept.add(self.records, np.array([i]))
+                kept.add(self.table, np.array([i]))
 
     def _begin(self, room: Any, i: int) -> None:
         with np.errstate(all="ignore"):

@@ -31,6 +31,8 @@ class Evaluator:
     ----------
     address : int
         Of the C function.
+    n : int
+        Coordinates of x.
     data : array
         What it reads, in its own layout.
     layout : array of int64
@@ -44,6 +46,7 @@ class Evaluator:
     """
 
     address: int
+    n: int
     data: np.ndarray = field(repr=False)
     layout: np.ndarray = field(repr=False)
     work: int
@@ -61,10 +64,12 @@ class Evaluator:
 
     def __call__(self, what: int, x: np.ndarray, g: np.ndarray, work: np.ndarray) -> float:
         """Evaluate at x (n,), with the gradient into g (n,); other threads run meanwhile."""
-        for name, array, least in (("x", x, 0), ("g", g, x.size), ("work", work, self.work)):
-            if not (array.dtype == np.float64 and array.flags.c_contiguous and array.size >= least):
-                raise ValueError(f"`{name}` must be a contiguous array of at least {least} float64, got {array.dtype} "
-                                 f"of shape {array.shape}")
+        for name, array, least in (("x", x, self.n), ("g", g, self.n), ("work", work, self.work)):
+            if not (array.dtype == np.float64 and array.flags.c_contiguous and array.size >= least
+                    and (array.flags.writeable or array is x)):
+                raise ValueError(f"`{name}` must be a contiguous array of at least {least} float64"
+                                 f"{', which can be written to' if array is not x else ''}, got {array.dtype} of shape "
+                                 f"{array.shape}")
         pointers = (a.ctypes.data for a in (x, g, self.data, work, self.layout))
         return _TYPE(self.address)(what, *pointers)
 
@@ -83,4 +88,4 @@ def called_back(function: Callable[[int, np.ndarray, np.ndarray], float], n: int
             gradient[:] = np.nan if what != VALUE else gradient
             return np.nan
     address = ctypes.cast(evaluate, ctypes.c_void_p).value or 0
-    return Evaluator(address, np.zeros(1), np.zeros(1, dtype=np.int64), 1, evaluate, failed)
+    return Evaluator(address, n, np.zeros(1), np.zeros(1, dtype=np.int64), 1, evaluate, failed)

@@ -129,15 +129,16 @@ class _Lines:
 
 
 def _enough(count):
-    """How many times `count` sums, a power of two, hide the latency of a fused product."""
+    """The least power of two that, times `count` sums, hides the latency of a fused product."""
     return 1 << ((_SUMS - 1) // count).bit_length()
 
 
 def _product(known, sizes):
     """A function that multiplies a matrix by n lines, for every strip.
 
-    ``Y[y + t*sy + r] = Y[s + t*st + r*ss] + sum_k W[w + r*row + k*step] B[b + t*sb + k]``. Rows are taken in groups of
-    these `sizes`. If n is `known`, which 0 is not, the weights stay in registers.
+    ``Y[y + t*sy + r*line] = Y[s + t*st + r*ss] + sum_k W[w + r*row + k*step] B[b + t*sb + k*line]``, `line` being a
+    line's length. Rows are taken in groups of these `sizes`. If n is `known`, which 0 is not, the weights stay in
+    registers.
     """
 
     @intrinsic
@@ -189,8 +190,8 @@ def _product(known, sizes):
 def inner(context, D, d, sd, rows, B, b, sb, columns, strips, G, g):
     """Add the inner products of lines, summed over the strips, to a matrix of float64.
 
-    ``G[g + r*columns + c] += sum_t D[d + t*sd + r] . B[b + t*sb + c]``, lines in steps of their length. The 12 sums of
-    3 rows and 4 columns, 3 lines of D and one of B fill AVX2's registers, if lines are taken by halves.
+    ``G[g + r*columns + c] += sum_t D[d + t*sd + r*line] . B[b + t*sb + c*line]``, `line` being a line's length. The 12
+    sums of 3 rows and 4 columns, 3 lines of D and one of B fill AVX2's registers, if lines are taken by halves.
     """
 
     def generate(context, builder, signature, arguments):

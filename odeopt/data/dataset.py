@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from odeopt.data import splits
+from odeopt.parameters import whole
 
 
 def _none() -> np.ndarray:
@@ -98,6 +99,21 @@ class Dataset:
         inputs, test_inputs = (((x - mean)/deviation).astype(x.dtype) for x in (self.inputs, self.test_inputs))
         return dataclasses.replace(self, inputs=inputs, test_inputs=test_inputs)
 
+    def unit_targets(self) -> Dataset:
+        """The data set with targets of least 0 and largest 1 over the training samples.
+
+        Raises
+        ------
+        ValueError
+            If all training targets are equal.
+        """
+        low, high = self.targets.min(), self.targets.max()
+        if low == high:
+            raise ValueError(f"all training targets of {self.name} are {low}, and cannot be scaled: is it another "
+                             "file?")
+        return dataclasses.replace(self, targets=(self.targets - low)/(high - low),
+                                   test_targets=(self.test_targets - low)/(high - low))
+
     def split(self, test_size: float, seed: int) -> Dataset:
         """All samples, those for training before those for testing, parted anew as scikit-learn does it.
 
@@ -115,6 +131,7 @@ class Dataset:
         ValueError
             If no sample would be left for training or for testing.
         """
+        whole(0, seed=seed)
         train, test = splits.permuted(len(self.inputs) + len(self.test_inputs), test_size, seed)
         inputs = np.concatenate([self.inputs, self.test_inputs])
         targets = np.concatenate([self.targets, self.test_targets])
@@ -132,8 +149,10 @@ class Dataset:
             If there are not as many training samples.
         """
         P = len(self.inputs)
-        if not 1 <= count <= P:
-            raise ValueError(f"`count` must be between 1 and the {P} training samples, got {count}")
+        whole(1, count=count)
+        whole(0, seed=seed)
+        if count > P:
+            raise ValueError(f"`count` must be at most the number of training samples, {P}, got {count}")
         chosen = np.random.RandomState(seed).permutation(P)[:count]     # a generator whose numbers never change
         return dataclasses.replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen])
 

@@ -79,7 +79,7 @@ def emnist(part: str = "balanced", dtype: DTypeLike = float) -> Dataset:
     Source: G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "EMNIST: extending MNIST to handwritten letters", Proc.
     IJCNN 2017, 2921-2926.
     """
-    if part not in _EMNIST:
+    if not isinstance(part, str) or part not in _EMNIST:
         raise ValueError(f"`part` must be one of {', '.join(_EMNIST)}, got {part!r}")
     paths = [find("emnist", f"emnist-{part}-{file.replace('t10k', 'test')}") for file in _FILES]
     return _images(f"EMNIST ({part})", paths, _EMNIST[part], dtype, "G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "
@@ -92,6 +92,8 @@ def _paths(name: str) -> list[Path]:
 
 def _images(name: str, paths: list[Path], classes: tuple[str, ...], dtype: DTypeLike, source: str,
             by_columns: bool = False, first: int = 0) -> Dataset:
+    if np.dtype(dtype) not in (np.float64, np.float32):
+        raise ValueError(f"`dtype` must be float64 or float32, got {dtype!r}")
     inputs, test_inputs = (_pixels(path, dtype, by_columns) for path in paths[::2])
     targets, test_targets = (read_idx(path).astype(np.int64) - first for path in paths[1::2])
     return Dataset(name, inputs, targets, test_inputs, test_targets, source, "classification", classes)
@@ -99,7 +101,7 @@ def _images(name: str, paths: list[Path], classes: tuple[str, ...], dtype: DType
 
 def _pixels(path: Path, dtype: DTypeLike, by_columns: bool) -> np.ndarray:
     images = read_idx(path)
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
+    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
         raise ValueError(f"{path} holds an array {images.shape} of {images.dtype}, expected images (P, 28, 28) of "
                          "uint8: is it another file under this name?")
     if by_columns:

@@ -26,7 +26,7 @@ def two_spirals(variant: str = "a") -> Dataset:
     ValueError
         If there is no such variant.
     """
-    if variant not in _VARIANTS:
+    if not isinstance(variant, str) or variant not in _VARIANTS:
         raise ValueError(f'`variant` must be "a", "b" or "c", got {variant!r}')
     points, count = _VARIANTS[variant]
     phi = np.linspace(0.0, 2.0*np.pi, points)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from odeopt.parameters import is_number
+
 
 def permuted(P: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Training and test indices of scikit-learn's `train_test_split` with `random_state=seed`.
@@ -26,7 +28,7 @@ def permuted(P: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarra
         If a part would be empty.
     """
     whole = isinstance(test_size, (int, np.integer))
-    if not 0 < test_size < (P if whole else 1):
+    if not (is_number(test_size) and 0 < test_size < (P if whole else 1)):
         raise ValueError(f"`test_size` must be a share between 0 and 1 or an integer between 0 and the {P} samples, "
                          f"got {test_size}")
     count = int(test_size) if whole else math.ceil(test_size*P)

@@ -6,7 +6,6 @@ partII, and for California https://github.com/bbensaid30/NN_Levenberg_Marquardt,
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import zlib
 from collections.abc import Sequence
@@ -78,7 +77,7 @@ def diamonds() -> Dataset:
     if price.min() < 0.0:
         raise ValueError(f"{path}: {price.min()} in column 'price' is no price: get the file again")
     data = Dataset("diamonds", inputs, np.log2(1.0 + price), source="H. Wickham, ggplot2, Springer (2009)")
-    return _unit_targets(data.split(0.3, seed=7).standardised())
+    return data.split(0.3, seed=7).standardised().unit_targets()
 
 
 def california() -> Dataset:
@@ -109,17 +108,8 @@ def california() -> Dataset:
     train, test = splits.permuted(len(inputs), 0.2, seed=42)
     low, median, high = np.quantile(inputs[train], (0.25, 0.5, 0.75), axis=0)
     inputs = np.column_stack([(inputs - median)/np.where(high > low, high - low, 1.0), sea])
-    return _unit_targets(Dataset("California", inputs[train], price[train], inputs[test], price[test],
-                                 "R. K. Pace, R. Barry, Statist. Probab. Lett. 33 (1997) 291-297"))
-
-
-def _unit_targets(data: Dataset) -> Dataset:
-    """The data set with targets of least 0 and largest 1 over the training samples."""
-    low, high = data.targets.min(), data.targets.max()
-    if low == high:
-        raise ValueError(f"all training targets of {data.name} are {low}, and cannot be scaled: is it another file?")
-    return dataclasses.replace(data, targets=(data.targets - low)/(high - low),
-                               test_targets=(data.test_targets - low)/(high - low))
+    return Dataset("California", inputs[train], price[train], inputs[test], price[test],
+                   "R. K. Pace, R. Barry, Statist. Probab. Lett. 33 (1997) 291-297").unit_targets()
 
 
 def _without_outliers(path: Path, columns: np.ndarray) -> np.ndarray:

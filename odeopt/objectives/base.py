@@ -52,7 +52,7 @@ class Objective:
                            "define hessian(self, x)")
 
     def hessp(self, x: Any, v: Any) -> Any:
-        """The Hessian at x times v."""
+        """The Hessian at x times v: arrays (..., n) give an array (..., n)."""
         rows = self.hessian(x)
         if isinstance(rows, np.ndarray):
             return rows @ v

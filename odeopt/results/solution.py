@@ -190,7 +190,7 @@ class Ensemble:
     flags : tuple of str
         Fast-math flags of the compiler, which bits depend on; none for NumPy and the lanes.
     seconds : array (S,) or None
-        Of each start, where starts do not run side by side as in the lanes.
+        Of each start, where starts do not run side by side as in the lanes; NaN if it never began.
     then : Ensemble or None
         The runs that the method's `then` went on with. They are entered in the arrays: x, fun, jac, h and status are
         theirs, times and counts are sums; `memory`, `trace` and the blocks of `z` but x stay those of the first method.

@@ -62,7 +62,9 @@ class TrainingSummary:
         failures = ", ".join(f"{name} {_percent(self.shares[name])}" for name in ("nc", *_FAILURES))
         lines = [f"{self.name}: {runs.count} of {runs.total} runs converged ({failures})"]
         if not runs.count:
-            return lines[0] + "\n  no run converged, so there are no medians: raise max_steps, time_limit or gtol"
+            end = max(("nc", *_FAILURES), key=self.shares.__getitem__)
+            advice = _FAILURES[end].message if end in _FAILURES else "raise max_steps or gtol, and see `status`."
+            return f"{lines[0]}\n  no run converged, so there are no medians; most often {end}: {advice}"
         lines.append(f"  {'':26}{'25 %':>11}{'median':>11}{'75 %':>11}")
         for name, q in self.quantities.items():
             unit = 100.0 if name == "rises" else 1.0

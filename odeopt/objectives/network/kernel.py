@@ -459,6 +459,6 @@ def evaluator(network: Any) -> Any:
     names = sorted(set(network.activations))
     function = cache.load_kernel(source(names, network.loss, network.dtype)).evaluate
     inputs, targets = strips(network.inputs, network.dtype), strips(network.encoded, network.dtype)
-    places, size = layout(network.layers, names, network.activations, len(network.inputs), len(inputs), network.weight,
-                          network.decay, network.dtype)
-    return Evaluator(function.address, aligned([inputs, targets]), places, size//8, function)
+    places, size = layout(network.layers, names, network.activations, len(network.inputs), len(inputs),
+                          network.loss_weight, network.l2, network.dtype)
+    return Evaluator(function.address, network.dimension, aligned([inputs, targets]), places, size//8, function)

@@ -74,10 +74,11 @@ def _numbers(given: Any, P: int, k: int) -> np.ndarray:
 
 def _integers(given: Any, shape: tuple, classes: int) -> np.ndarray:
     y = np.array(given)
+    if y.shape != shape:
+        hint = ": of unit vectors use targets.argmax(axis=1)" if y.shape == (*shape, classes) else ""
+        raise ValueError(f"`targets` must be labels of shape {shape}, one row a sample, got {y.shape}{hint}")
     if y.dtype.kind not in "biu":
         raise TypeError(f"`targets` must be integer labels 0..{classes - 1}, got {y.dtype}: use targets.astype(int)")
-    if y.shape != shape:
-        raise ValueError(f"`targets` must be labels of shape {shape}, one row a sample, got {y.shape}")
     y = y.astype(np.int64)
     if y.size and (y.min() < 0 or y.max() >= classes):
         raise ValueError(f"labels must be in 0..{classes - 1}, got {y.min() if y.min() < 0 else y.max()}: number the "

@@ -14,7 +14,7 @@ from odeopt.objectives.base import Objective
 from odeopt.objectives.network.activations import ACTIVATIONS
 from odeopt.objectives.network.initializations import NAMES, draw
 from odeopt.objectives.network.losses import LOSSES
-from odeopt.parameters import interval, not_negative, real_array, whole
+from odeopt.parameters import interval, not_negative, positive, real_array, whole
 
 MOST_NUMBERS = 1 << 22          # of the samples' gradients at a time, 32 MiB
 
@@ -50,8 +50,8 @@ class Network(Objective):
         cross_entropy          log(sum exp(u)) - u_y, of logits u, with label y in 0..layers[-1]-1
         softmax_mean_squares   mean (p - y)^2, of logits u, with p = softmax(u) and label y as a unit vector
         ====================== ==========================================================================
-    output : str
-        Activation of the last layer, if `activation` is one name.
+    output : str, optional
+        Activation of the last layer, if `activation` is one name; "identity" if not given.
     l2 : float
         Of the weights; biases are left alone.
     reduction : {"mean", "sum"}
@@ -60,6 +60,9 @@ class Network(Objective):
         Samples of a batch, in the given order; the last batch may have fewer. None: one batch.
     dtype : {"float64", "float32"}
         Precision of the passes over the data; x and the results are float64 in any case.
+    weight : float, optional
+        Factor of the sum of the losses of all outputs in f, in place of the reduction's: for a part of a larger sum, as
+        `batch` gives it.
 
     Raises
     ------
@@ -72,10 +75,6 @@ class Network(Objective):
         Of each layer of weights.
     encoded : array (P, layers[-1])
         The targets as numbers: labels of several classes as unit vectors.
-    weight : float
-        Factor of the sum of the losses of all outputs in f.
-    decay : float
-        `l2`, or a batch's share of it.
 
     Notes
     -----
@@ -96,15 +95,14 @@ class Network(Objective):
     targets: Any = field(repr=False)
     activation: str | tuple[str, ...] = "tanh"
     loss: str = "half_squares"
-    output: str = "identity"
+    output: str | None = None
     l2: float = 0.0
     reduction: str = "mean"
     batch_size: int | None = None
     dtype: str = "float64"
+    weight: float | None = None
     activations: Any = field(init=False)
     encoded: Any = field(init=False)
-    weight: Any = field(init=False)
-    decay: Any = field(init=False)
 
     backend = "vector"
 
@@ -119,15 +117,16 @@ class Network(Objective):
         self._check(activations[-1], P)
         kind = LOSSES[self.loss]
         encoded = _frozen(kind.targets(self.targets, P, k), self.dtype)
-        weight = 1.0/((P if self.reduction == "mean" else 1)*(k if kind.mean else 1))
         self._set(layers=layers, inputs=inputs, targets=_frozen(self.targets), activations=activations, encoded=encoded,
-                  weight=weight, decay=float(self.l2))
+                  l2=float(self.l2))
 
     def _check(self, last: str, P: int) -> None:
         if LOSSES[self.loss].logits and last != "identity":
             raise ValueError(f'the loss "{self.loss}" is of logits, so the last layer must be "identity", got "{last}"'
                              '; for labels 0 and 1 "log_loss" is of probabilities')
         not_negative(l2=self.l2)
+        if self.weight is not None:
+            positive(weight=self.weight)
         if self.batch_size is not None and not (_is_count(self.batch_size) and self.batch_size <= P):
             raise ValueError(f"`batch_size` must be an integer from 1 to the number of samples, {P}, or None, got "
                              f"{self.batch_size!r}")
@@ -137,10 +136,16 @@ class Network(Objective):
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        usual = {"output": "identity", "l2": 0.0, "reduction": "mean", "batch_size": None, "dtype": "float64"}
+        usual = {"output": None, "l2": 0.0, "reduction": "mean", "batch_size": None, "dtype": "float64", "weight": None}
         options = ["activation", "loss", *(name for name, value in usual.items() if getattr(self, name) != value)]
         shown = [f"{name}={getattr(self, name)!r}" for name in options]
         return f"Network({self.layers}, {len(self.inputs)} samples, {', '.join(shown)})"
+
+    @property
+    def loss_weight(self) -> float:
+        """The factor of every loss in f."""
+        samples = len(self.inputs) if self.reduction == "mean" else 1
+        return self.weight or 1.0/(samples*(self.layers[-1] if LOSSES[self.loss].mean else 1))
 
     # -- parameters
 
@@ -203,13 +208,14 @@ class Network(Objective):
             raise IndexError(f"{self!r} has the batches 0..{self.batches - 1}, got {i}")
         size = self.batch_size or len(self.inputs)
         part = self._rows(slice(i*size, (i + 1)*size))
-        part._set(decay=self.decay/self.batches, batch_size=None)
+        part._set(l2=self.l2/self.batches, batch_size=None)
         return part
 
     def _rows(self, rows: slice) -> Network:
         """These samples alone, with the weight that they have in f."""
         part = copy.copy(self)
-        part._set(inputs=self.inputs[rows], targets=self.targets[rows], encoded=self.encoded[rows])
+        part._set(inputs=self.inputs[rows], targets=self.targets[rows], encoded=self.encoded[rows],
+                  weight=self.loss_weight)
         return part
 
     # -- value and derivatives
@@ -221,25 +227,24 @@ class Network(Objective):
         return self._each(self._gradient, x)
 
     def hessp(self, x: Any, v: Any) -> Any:
-        v = np.asarray(v, dtype=float)
-        if v.ndim == 2:
-            return np.array([self.hessp(x, row) for row in v])
-        return self._each(lambda row: self._hessp(row, v), x)
+        x, v = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(v, dtype=float))
+        rows = [self._hessp(*pair) for pair in zip(*(a.reshape(-1, a.shape[-1]) for a in (x, v)), strict=True)]
+        return np.reshape(rows, x.shape)
 
     def hessian(self, x: Any) -> Any:
-        return self.hessp(x, np.eye(self.dimension))
+        return self.hessp(np.asarray(x)[..., None, :], np.eye(self.dimension))
 
     @property
     def scale(self) -> float | None:
         """The factor of the squared residuals in f."""
-        return LOSSES[self.loss].squares*self.weight or None
+        return LOSSES[self.loss].squares*self.loss_weight or None
 
     def r(self, x: Any) -> Any:
         """The residuals at x (n,): u - y, or p - y, by samples, and with `l2` the weights times sqrt(l2/(2 scale))."""
         if self.scale is None:
             return super().r(x)
         residuals = LOSSES[self.loss].residuals(self._forward(x, self.inputs)[1][-1], self.encoded)
-        return np.concatenate([residuals.ravel(), np.sqrt(0.5*self.decay/self.scale)*self._weights(x)])
+        return np.concatenate([residuals.ravel(), np.sqrt(0.5*self.l2/self.scale)*self._weights(x)])
 
     def jacobian(self, x: Any) -> Any:
         """The derivatives of the residuals at x (n,), as rows."""
@@ -250,17 +255,17 @@ class Network(Objective):
         rows = [self._sample_gradients(x, passed, slopes(u, np.broadcast_to(e, u.shape)))
                 for e in np.eye(self.layers[-1], dtype=self.dtype)]
         J = np.stack(rows, axis=1).reshape(-1, self.dimension)
-        return np.concatenate([J, np.sqrt(0.5*self.decay/self.scale)*self._weights(np.eye(self.dimension)).T])
+        return np.concatenate([J, np.sqrt(0.5*self.l2/self.scale)*self._weights(np.eye(self.dimension)).T])
 
     def sample_values(self, x: Any) -> np.ndarray:
         """What each sample adds to f at x (n,), without `l2`: (P,)."""
         u = self._forward(x, self.inputs)[1][-1]
-        return self.weight*LOSSES[self.loss].value(u, self.encoded).sum(axis=1, dtype=float)
+        return self.loss_weight*LOSSES[self.loss].value(u, self.encoded).sum(axis=1, dtype=float)
 
     def sample_gradients(self, x: Any) -> np.ndarray:
         """What each sample adds to the gradient at x (n,), without `l2`: (P, n)."""
         passed = self._forward(x, self.inputs)
-        return self.weight*self._sample_gradients(x, passed, LOSSES[self.loss].slope(passed[1][-1], self.encoded))
+        return self.loss_weight*self._sample_gradients(x, passed, LOSSES[self.loss].slope(passed[1][-1], self.encoded))
 
     def gradient_noise(self, x: Any) -> float:
         """A bound, to first order, for the norm of the gradient's rounding error: eps |sum_p |g_p||.
@@ -293,12 +298,14 @@ class Network(Objective):
         """Share of the samples whose class is predicted, for the network's own samples or others.
 
         The class is the largest output; with one output, or for "binary_cross_entropy" and "log_loss", each output says
-        1 if the probability is above 1/2 (for squares, if it is above 1/2).
+        1 if the probability is above 1/2 (for squares, if it is above 1/2). NaN if an output is.
         """
         if (inputs is None) != (targets is None):
             raise TypeError("`accuracy` takes both `inputs` and `targets`, or neither")
         u, kind = self.predict(x, inputs), LOSSES[self.loss]
         y = self.encoded if targets is None else kind.targets(targets, len(u), u.shape[1])
+        if np.isnan(u).any():
+            return np.nan
         if u.shape[1] > 1 and self.loss not in ("binary_cross_entropy", "log_loss"):
             return float(np.mean(u.argmax(axis=1) == y.argmax(axis=1)))
         return float(np.mean((u > (0.0 if kind.logits else 0.5)) == (y > 0.5)))
@@ -333,14 +340,14 @@ class Network(Objective):
         with np.errstate(all="ignore"):
             losses = LOSSES[self.loss].value(u, self.encoded).sum(dtype=float)
         weights = self._weights(x)
-        return float(self.weight*losses + 0.5*self.decay*(weights @ weights))
+        return float(self.loss_weight*losses + 0.5*self.l2*(weights @ weights))
 
     def _gradient(self, x: np.ndarray) -> np.ndarray:
         sums, values = self._forward(x, self.inputs)
         with np.errstate(all="ignore"):
             slopes = self._backward(x, sums, LOSSES[self.loss].slope(values[-1], self.encoded))
             parts = [part for d, a in zip(slopes, values, strict=False) for part in ((d.T @ a).ravel(), d.sum(axis=0))]
-        return self.weight*np.concatenate(parts).astype(float) + self._decayed(x)
+        return self.loss_weight*np.concatenate(parts).astype(float) + self._decayed(x)
 
     def _sample_gradients(self, x: Any, passed: tuple[list, list], slope: np.ndarray) -> np.ndarray:
         sums, values = passed
@@ -369,17 +376,17 @@ class Network(Objective):
                 rate_sum = rate*slope + by_value*activation.curvature(z)*rates[k]
                 parts[:0] = [(rate_sum.T @ values[k] + by_sum.T @ moved[k]).ravel(), rate_sum.sum(axis=0)]
                 by_value, rate = by_sum @ W, rate_sum @ W + by_sum @ V
-        return self.weight*np.concatenate(parts).astype(float) + self._decayed(v)
+        return self.loss_weight*np.concatenate(parts).astype(float) + self._decayed(v)
 
     def _is_weight(self) -> np.ndarray:
         return np.concatenate([np.arange((a + 1)*b) < a*b for a, b in pairwise(self.layers)])
 
     def _weights(self, x: Any) -> np.ndarray:
         """What `l2` acts on: the weights of x (..., n), and nothing if it is 0."""
-        return np.asarray(x, dtype=float)[..., self._is_weight() if self.decay else slice(0)]
+        return np.asarray(x, dtype=float)[..., self._is_weight() if self.l2 else slice(0)]
 
     def _decayed(self, x: np.ndarray) -> Any:
-        return self.decay*np.where(self._is_weight(), x, 0.0) if self.decay else 0.0
+        return self.l2*np.where(self._is_weight(), x, 0.0) if self.l2 else 0.0
 
 
 def _is_count(value: Any) -> bool:
@@ -387,7 +394,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _named(name: Any, known: Any, what: str) -> None:
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"`{what}` must be one of {', '.join(known)}, got {name!r}")
 
 
@@ -398,11 +405,15 @@ def _checked_layers(layers: Any) -> tuple[int, ...]:
     return tuple(map(int, layers))
 
 
-def _activations(activation: Any, output: str, depth: int) -> tuple[str, ...]:
+def _activations(activation: Any, output: str | None, depth: int) -> tuple[str, ...]:
     if isinstance(activation, str):
+        output = "identity" if output is None else output
         _named(activation, ACTIVATIONS, "activation")
         _named(output, ACTIVATIONS, "output")
         return (activation,)*(depth - 1) + (output,)
+    if output is not None:
+        raise ValueError("`output` is the activation of the last layer where `activation` is one name: with "
+                         f"{activation!r}, which has that of every layer, leave out output={output!r}")
     if not isinstance(activation, (tuple, list)) or len(activation) != depth:
         raise ValueError(f"`activation` must be one name, or one for each of the {depth} layers of weights, got "
                          f"{activation!r}")
