@@ -68,6 +68,16 @@ Lyapunov control, are multiplied by {found.columns[0]:g} to {found.columns[-1]:g
 friction of LC_M nor the rate of LC_RMSProp. This changes the loss by a factor of at most
 {spread[controlled].max():.2f} under Lyapunov control, since the step is searched anew, and by up to
 {spread[~controlled].max():.0f} otherwise. The default of {lyapunov.idxmin()} gives {lyapunov.min():#.3g}, the best of
-the learning rates {", ".join(f"{loss:#.3g} ({name})" for name, loss in tuned.items())}.
+the learning rates {", ".join(f"{loss:#.3g} ({name})" for name, loss in tuned.items())}.{stuck(data)}
 
 {gallery.markdown(table)}"""
+
+
+def stuck(data: xr.Dataset) -> str:
+    """A sentence on the runs without an accepted step, empty if there is none."""
+    counts = (data["steps"] == 0).sum("start").to_series()
+    found = [f"{count} of {data.starts} starts by {name} (× {factor:g})"
+             for (factor, name), count in counts[counts > 0].items()]
+    return f"""
+No step is accepted from {", ".join(found)}: at rest V falls by *h*²|∇*R*|²/2 only, which is less than single precision
+can tell from no decrease, and a smaller step makes it worse.""" if found else ""
