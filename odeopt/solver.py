@@ -269,7 +269,7 @@ def _go_on(ensemble: Ensemble, run: Run, status: Status, other: Method, journal:
     if ensemble.rises is not None and then.rises is not None:
         ensemble.rises[rows] += then.rises
     if ensemble.seconds is not None and then.seconds is not None:
-        ensemble.seconds[rows] += then.seconds
+        ensemble.seconds[rows] += np.nan_to_num(then.seconds)               # NaN: interrupted before it began
     ensemble.time += then.time
     ensemble.compile_time += then.compile_time
     if then.backend != ensemble.backend:

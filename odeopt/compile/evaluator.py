@@ -65,11 +65,12 @@ class Evaluator:
     def __call__(self, what: int, x: np.ndarray, g: np.ndarray, work: np.ndarray) -> float:
         """Evaluate at x (n,), with the gradient into g (n,); other threads run meanwhile."""
         for name, array, least in (("x", x, self.n), ("g", g, self.n), ("work", work, self.work)):
-            if not (array.dtype == np.float64 and array.flags.c_contiguous and array.size >= least
-                    and (array.flags.writeable or array is x)):
-                raise ValueError(f"`{name}` must be a contiguous array of at least {least} float64"
-                                 f"{', which can be written to' if array is not x else ''}, got {array.dtype} of shape "
-                                 f"{array.shape}")
+            if not (array.dtype == np.float64 and array.flags.c_contiguous and array.size >= least):
+                raise ValueError(f"`{name}` must be a contiguous array of at least {least} float64, got {array.dtype} "
+                                 f"of shape {array.shape}")
+        for name, array in (("g", g), ("work", work)):
+            if not array.flags.writeable:
+                raise ValueError(f"`{name}` is written to, but the array is read-only")
         pointers = (a.ctypes.data for a in (x, g, self.data, work, self.layout))
         return _TYPE(self.address)(what, *pointers)
 

@@ -73,9 +73,9 @@ class _Lines:
         return sums
 
     def _halved(self, a, b, n):
-        """Sums of two numbers of a and of two of b: n of a, n of b in turn.
+        """Half as many sums of a, and of b: n of each in turn.
 
-        They are taken from the same 16 bytes where these hold so many: the machine has that shuffle.
+        They are of the same 16 bytes where these hold as many: the machine has that shuffle.
         """
         block = max(self.lanes // 2, 2 * n)
         half = block // 2
