@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,8 @@ def real_array(values: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:
-        raise TypeError(f"`{name}` must be an array of numbers, got rows of different lengths") from None
+        got = reprlib.repr(values)
+        raise TypeError(f"`{name}` must be an array of numbers, got {got}: its rows differ in length") from None
     if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
         got = repr(values) if array.size <= 4 else f"{array.dtype} of shape {array.shape}"
         hint = "; use .to_numpy(float)" if hasattr(values, "to_numpy") else ""

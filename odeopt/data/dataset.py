@@ -149,10 +149,9 @@ class Dataset:
             If there are not as many training samples.
         """
         P = len(self.inputs)
-        whole(1, count=count)
         whole(0, seed=seed)
-        if count > P:
-            raise ValueError(f"`count` must be at most the number of training samples, {P}, got {count}")
+        if not (isinstance(count, (int, np.integer)) and not isinstance(count, bool) and 1 <= count <= P):
+            raise ValueError(f"`count` must be an integer between 1 and the {P} training samples, got {count}")
         chosen = np.random.RandomState(seed).permutation(P)[:count]     # a generator whose numbers never change
         return dataclasses.replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen])
 

@@ -114,7 +114,7 @@ def test_data_sets_of_nothing(given, name):
 
 @pytest.mark.parametrize("call", [lambda d: d.subset(0, 0), lambda d: d.subset(5, 0), lambda d: d.subset(-1, 0)])
 def test_subsets_of_too_many(call):
-    with pytest.raises(ValueError, match=r"`count` must be between 1 and the 4 training samples, got -?\d"):
+    with pytest.raises(ValueError, match=r"`count` must be an integer between 1 and the 4 training samples, got -?\d"):
         call(Dataset("d", X, Y))
 
 
