@@ -175,6 +175,15 @@ class Dataset:
         return f"Dataset({self.name}: {kind}, inputs {self.inputs.shape}, test_inputs {self.test_inputs.shape})"
 
 
+def tested_on(test: Any) -> tuple[Any, Any]:
+    """Inputs and targets to test on: of a data set its own, else the pair that was given as `test`."""
+    if isinstance(test, Dataset):
+        return test.test_inputs, test.test_targets
+    if not (isinstance(test, tuple | list) and len(test) == 2):
+        raise TypeError(f"`test` must be a Dataset or (inputs, targets), got {test!r}")
+    return test[0], test[1]
+
+
 def _inputs(name: str, given: Any) -> np.ndarray:
     inputs = _floats(name, np.asarray(given))
     if inputs.ndim != 2:

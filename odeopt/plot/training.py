@@ -16,6 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
+from odeopt.data.dataset import tested_on
 from odeopt.language import sigmoid
 from odeopt.objectives.network.losses import LOSSES
 from odeopt.plot.maps import SYMBOLS, below, states
@@ -275,10 +276,7 @@ def regions(network: Any, x: Any, test: Any = None, ax: Axes | None = None, poin
         raise ValueError(f"regions are of networks of two inputs and one output, got {network!r}")
     samples = [(np.asarray(network.inputs), np.asarray(network.targets).ravel() > 0.5)]
     if test is not None:
-        pair = (test.test_inputs, test.test_targets) if hasattr(test, "test_inputs") else test
-        if not (isinstance(pair, tuple | list) and len(pair) == 2):
-            raise TypeError(f"`test` must be a Dataset or (inputs, targets), got {test!r}")
-        inputs, targets = pair
+        inputs, targets = tested_on(test)
         samples.append((np.asarray(inputs, dtype=float), np.asarray(targets).ravel() > 0.5))
     with canvas(ax, height=3.0) as ax:
         everything = np.concatenate([inputs for inputs, _ in samples])

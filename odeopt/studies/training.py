@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odeopt.data import Dataset
+from odeopt.data.dataset import tested_on
 from odeopt.language import asks
 from odeopt.methods import Method
 from odeopt.objectives.network import Network
@@ -297,14 +298,9 @@ def _tester(network: Network, test: Any) -> Network | None:
     """The network on the test samples, None without any."""
     if test is None:
         return None
-    if isinstance(test, Dataset):
-        if not len(test.test_inputs):
-            return None
-        inputs, targets = test.test_inputs, test.test_targets
-    else:
-        if not (isinstance(test, tuple | list) and len(test) == 2):
-            raise TypeError(f"`test` must be a Dataset or (inputs, targets), got {test!r}")
-        inputs, targets = test
+    inputs, targets = tested_on(test)
+    if isinstance(test, Dataset) and not len(inputs):
+        return None
     try:
         return _with_samples(network, inputs, targets)
     except (TypeError, ValueError) as error:
